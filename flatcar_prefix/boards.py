@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What is known about each board: architecture, CHOST, loader, profiles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from flatcar_prefix.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Board:
+    """An architecture that Flatcar is built for.
+
+    Paths of files in a prefix (:attr:`loader`, :attr:`libdir`) are relative to EPREFIX.
+    Names of architectures are each in the vocabulary of those who read them.
+    """
+
+    name: str
+    arch: str
+    """Gentoo's ARCH."""
+    chost: str
+    keywords: tuple[str, ...]
+    """ACCEPT_KEYWORDS: the prefix profiles turn testing keywords on, these turn them off."""
+    loader: str
+    libdir: str
+    profiles: tuple[str, ...]
+    """Profiles to try, best first, below ``profiles/`` of the main repository."""
+    base_profiles: tuple[str, ...]
+    """Profiles to compose with the prefix features where none of :attr:`profiles` exists."""
+    elf_machine: str
+    """``e_machine`` as pyelftools names it."""
+    systemd_arch: str
+    """``ARCHITECTURE=`` of extension-release, see os-release(5)."""
+    uname_machine: str
+    qemu: str
+    """The QEMU user emulator, statically linked."""
+    host_triplets: tuple[str, ...]
+    """Prefixes by which a distribution's own compilers for this board are called."""
+
+
+def _prefix_profiles(*paths: str) -> tuple[str, ...]:
+    """Each profile in its variant for today's kernels, then without."""
+    return tuple(f"{path}{kernel}" for path in paths for kernel in ("/kernel-3.2+", ""))
+
+
+BOARDS: Mapping[str, Board] = MappingProxyType(
+    {
+        "amd64-usr": Board(
+            name="amd64-usr",
+            arch="amd64",
+            chost="x86_64-cros-linux-gnu",
+            keywords=("amd64", "-~amd64"),
+            loader="lib64/ld-linux-x86-64.so.2",
+            libdir="lib64",
+            profiles=_prefix_profiles(
+                "default/linux/amd64/23.0/split-usr/no-multilib/prefix",
+                "default/linux/amd64/23.0/no-multilib/prefix",
+                "default/linux/amd64/17.1/no-multilib/prefix",
+            ),
+            base_profiles=(
+                "default/linux/amd64/23.0/split-usr/no-multilib",
+                "default/linux/amd64/23.0/no-multilib",
+                "default/linux/amd64/17.1/no-multilib",
+            ),
+            elf_machine="EM_X86_64",
+            systemd_arch="x86-64",
+            uname_machine="x86_64",
+            qemu="qemu-x86_64-static",
+            host_triplets=("x86_64-linux-gnu", "x86_64-pc-linux-gnu", "x86_64-redhat-linux"),
+        ),
+        "arm64-usr": Board(
+            name="arm64-usr",
+            arch="arm64",
+            chost="aarch64-cros-linux-gnu",
+            keywords=("arm64", "-~arm64"),
+            loader="lib/ld-linux-aarch64.so.1",
+            libdir="lib64",
+            profiles=_prefix_profiles(
+                "default/linux/arm64/23.0/split-usr/prefix",
+                "default/linux/arm64/23.0/prefix",
+                "default/linux/arm64/17.0/prefix",
+            ),
+            base_profiles=(
+                "default/linux/arm64/23.0/split-usr",
+                "default/linux/arm64/23.0",
+                "default/linux/arm64/17.0",
+            ),
+            elf_machine="EM_AARCH64",
+            systemd_arch="arm64",
+            uname_machine="aarch64",
+            qemu="qemu-aarch64-static",
+            host_triplets=("aarch64-linux-gnu", "aarch64-unknown-linux-gnu"),
+        ),
+    }
+)
+
+DEFAULT_BOARD = "amd64-usr"
+
+PREFIX_FEATURES = ("features/prefix/standalone/kernel-3.2+", "features/prefix/standalone")
+"""Feature profiles that make a prefix of a board's profile, best first."""
+
+
+def board(name: str) -> Board:
+    """Return the board of that name; :class:`UsageError` when there is none."""
+    try:
+        return BOARDS[name]
+    except KeyError:
+        raise UsageError(
+            f"unknown board {name!r}", hint=f"Choose one of: {', '.join(sorted(BOARDS))}."
+        ) from None

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What can go wrong, always with what to do about it."""
+
+from __future__ import annotations
+
+
+class PrefixError(Exception):
+    """Something that could not be done.
+
+    ``str(error)`` is one line that says what is wrong; :attr:`hint` is one line that
+    says what to do. :attr:`exit_code` is what a command line program exits with.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, hint: str) -> None:
+        super().__init__(what)
+        self.hint = hint
+
+
+class UsageError(PrefixError):
+    """What the caller asked for makes no sense; nothing was tried."""
+
+    exit_code = 2
+
+
+class MismatchError(PrefixError):
+    """What Portage reads back from a configuration root is not what was meant."""
+
+
+class BuildError(PrefixError):
+    """A package could not be built or installed.
+
+    :attr:`exit_code` is the exit code of the tool that failed.
+    """
+
+    def __init__(self, what: str, *, hint: str, exit_code: int = 1) -> None:
+        super().__init__(what, hint=hint)
+        self.exit_code = exit_code

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Where this program meets Portage: loading, writing, and what differs between versions.
+
+Portage reads the environment when it is imported (``PORTAGE_OVERRIDE_EPREFIX``), so it
+is imported late, by the functions below.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flatcar_prefix.errors import PrefixError
+
+if TYPE_CHECKING:
+    from flatcar_prefix.prefix import Root
+
+OLDEST = "3.0.63"
+NEWEST_KNOWN = "3.0.83"
+
+
+def import_portage() -> Any:
+    """Return the ``portage`` module, of a version that is known to work.
+
+    :class:`PrefixError` when there is none, or when it is older than :data:`OLDEST`.
+    """
+    try:
+        import portage
+    except ImportError as error:
+        raise PrefixError(
+            f"Portage cannot be imported ({error})",
+            hint=f"Install it for this Python: pip install 'portage>={OLDEST}'.",
+        ) from error
+    check_version(str(portage.VERSION))
+    return portage
+
+
+def check_version(version: str) -> None:
+    """Raise :class:`PrefixError` for a Portage that is older than :data:`OLDEST`.
+
+    A version that cannot be compared, as a development tree's, is taken to be new.
+    """
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        too_old = Version(version) < Version(OLDEST)
+    except InvalidVersion:
+        return
+    if too_old:
+        raise PrefixError(
+            f"Portage {version} is too old",
+            hint=f"Install {OLDEST} or newer: pip install 'portage>={OLDEST}'.",
+        )
+
+
+def newer_than_known(version: str) -> bool:
+    """Return whether this Portage was released after this program was last tried with it."""
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return Version(version) > Version(NEWEST_KNOWN)
+    except InvalidVersion:
+        return False
+
+
+@contextmanager
+def build_host(eprefix: str | None) -> Iterator[None]:
+    """Within, Portage's build host is the configuration root ``eprefix``.
+
+    The same that ``PORTAGE_OVERRIDE_EPREFIX`` does for a process as a whole, for
+    programs that have imported Portage already and for those with several prefixes.
+    ``None`` leaves everything as it is.
+    """
+    portage = import_portage()
+    if eprefix is None or portage.const.EPREFIX == eprefix:
+        yield
+        return
+    before = portage.const.EPREFIX
+    portage.const.EPREFIX = eprefix
+    try:
+        yield
+    finally:
+        portage.const.EPREFIX = before
+
+
+def load_trees(root: Root, *, env: Mapping[str, str] | None = None) -> Any:
+    """Return the databases of ``root``: one entry of what ``portage.create_trees`` returns.
+
+    ``env`` stands in for the environment; by default none of the caller's variables
+    shapes what is loaded.
+    """
+    portage = import_portage()
+    variables = root.environment()
+    with build_host(variables.get("PORTAGE_OVERRIDE_EPREFIX")):
+        trees = portage.create_trees(
+            config_root=variables["PORTAGE_CONFIGROOT"],
+            target_root=variables["ROOT"],
+            sysroot=variables["SYSROOT"],
+            eprefix=variables["EPREFIX"],
+            env={"PATH": os.defpath, **(env or {})},
+        )
+        target = trees[trees._target_eroot]
+        # Built on first use otherwise, when the build host may be another again.
+        for name in ("vartree", "porttree", "bintree"):
+            target[name]
+        return target
+
+
+def write_atomic(path: Path, text: str, *, mode: int = 0o644) -> None:
+    """Write ``text`` to ``path`` as ``portage.util.write_atomic`` does, with ``mode``.
+
+    The directory must exist.
+    """
+    portage = import_portage()
+    portage.util.write_atomic(os.fspath(path), text, encoding="utf-8")
+    path.chmod(mode)
