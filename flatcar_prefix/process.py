@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The one place through which this program starts other programs."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import IO, Any
+
+from flatcar_prefix.errors import BuildError, PrefixError
+
+PACKAGES: Mapping[str, str] = MappingProxyType(
+    {
+        "bwrap": "bubblewrap",
+        "cp": "coreutils",
+        "debootstrap": "debootstrap",
+        "dump.erofs": "erofs-utils",
+        "fakeroot": "fakeroot",
+        "ld": "binutils",
+        "make": "make",
+        "mke2fs": "e2fsprogs",
+        "mkfs.btrfs": "btrfs-progs",
+        "mkfs.erofs": "erofs-utils",
+        "mksquashfs": "squashfs-tools",
+        "mount": "mount",
+        "patch": "patch",
+        "qemu-aarch64-static": "qemu-user-static",
+        "qemu-x86_64-static": "qemu-user-static",
+        "readelf": "binutils",
+        "setpriv": "util-linux",
+        "sqfstar": "squashfs-tools",
+        "systemd-sysext": "systemd",
+        "tar": "tar",
+        "unshare": "util-linux",
+        "unsquashfs": "squashfs-tools",
+    }
+)
+"""Which Debian package has a program, where the caller does not say."""
+
+SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+"""Directories that an ordinary user's PATH leaves out and that hold mkfs programs."""
+
+_STDERR_LINES = 20
+
+
+def which(program: str, *, package: str | None = None, path: str | None = None) -> Path:
+    """Return where ``program`` is, in ``path`` (default: PATH) or a system directory.
+
+    :class:`PrefixError` names the Debian package that has it when there is none.
+    """
+    found = shutil.which(program, path=path) or shutil.which(program, path=os.pathsep.join(SBIN))
+    if found:
+        return Path(found)
+    package = package or PACKAGES.get(program)
+    hint = (
+        f"Install it: apt-get install {package}."
+        if package
+        else "Install the package that has it, or put its directory into PATH."
+    )
+    raise PrefixError(f"the program {program} is not installed", hint=hint)
+
+
+def run(
+    argv: Sequence[str | os.PathLike[str]],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: str | os.PathLike[str] | None = None,
+    check: bool = True,
+    capture: bool = False,
+    input: str | None = None,
+    package: str | None = None,
+    stdin: int | IO[Any] | None = None,
+    stdout: int | IO[Any] | None = None,
+    stderr: int | IO[Any] | None = None,
+    pass_fds: Sequence[int] = (),
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end and return what became of it.
+
+    ``argv`` is never given to a shell. ``env`` is the whole environment (default: the
+    caller's). ``capture`` keeps stdout and stderr apart as text. Where ``check`` is set
+    and the program fails, :class:`BuildError` carries its exit code, 128 and the
+    signal's number for one that a signal ended, and its last lines when captured.
+    ``package`` is the Debian package that :func:`which` names.
+    """
+    command = [os.fspath(word) for word in argv]
+    if "/" not in command[0]:
+        command[0] = os.fspath(which(command[0], package=package, path=(env or {}).get("PATH")))
+    streams: dict[str, Any] = {"stdout": stdout, "stderr": stderr}
+    if capture:
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    if input is None:
+        streams["stdin"] = stdin
+    try:
+        result = subprocess.run(
+            command,
+            env=env,
+            cwd=cwd,
+            input=input,
+            text=True,
+            errors="surrogateescape",
+            pass_fds=pass_fds,
+            check=False,
+            **streams,
+        )
+    except OSError as error:
+        raise PrefixError(
+            f"{command[0]} cannot be run: {error.strerror}",
+            hint="See that it exists, is executable and is made for this machine.",
+        ) from error
+    if check and result.returncode:
+        raise failure(argv, result)
+    return result
+
+
+def exit_code(returncode: int) -> int:
+    """Return what a shell would make of ``returncode``: 128 and the signal's number."""
+    return 128 - returncode if returncode < 0 else returncode
+
+
+def failure(
+    argv: Sequence[str | os.PathLike[str]], result: subprocess.CompletedProcess[str]
+) -> BuildError:
+    """Return the error that says how a program failed."""
+    name = Path(argv[0]).name
+    if result.returncode < 0:
+        how = f"was ended by {signal.Signals(-result.returncode).name}"
+    else:
+        how = f"failed with exit code {result.returncode}"
+    lines = (result.stderr or "").strip().splitlines()[-_STDERR_LINES:]
+    said = ": " + " | ".join(line.strip() for line in lines if line.strip()) if lines else ""
+    return BuildError(
+        f"{name} {how}{said}",
+        hint=f"The command was: {shlex.join(os.fspath(word) for word in argv)}",
+        exit_code=exit_code(result.returncode),
+    )
