@@ -1,0 +1,31 @@
+# Copyright 2026 The flatcar-prefix authors
+# Distributed under the terms of the BSD 3-Clause License
+
+EAPI=8
+
+DESCRIPTION="Directories that everything else in the prefix is installed into"
+HOMEPAGE="https://github.com/flatcar/scripts"
+S="${WORKDIR}"
+
+LICENSE="metapackage"
+SLOT="0"
+KEYWORDS="amd64 arm64"
+IUSE="+split-usr"
+
+src_install() {
+	local libdir=$(get_libdir) dir
+	local dirs=( bin lib sbin "${libdir}" )
+
+	keepdir /etc/env.d /etc/ld.so.conf.d /var/{cache,lib,log} /var/lib/misc
+	keepdir /usr/{bin,include,lib,libexec,sbin,share,"${libdir}"} /usr/share/{doc,man}
+
+	for dir in "${dirs[@]}"; do
+		if use split-usr; then
+			keepdir "/${dir}"
+		else
+			dosym "usr/${dir}" "/${dir}"
+		fi
+	done
+
+	# tmp belongs to the machine the prefix is carried to, and so does /run.
+}

@@ -1,0 +1,11 @@
+# Copyright 2026 The flatcar-prefix authors
+# Distributed under the terms of the BSD 3-Clause License
+
+EAPI=8
+
+DESCRIPTION="Virtual for the C library"
+
+SLOT="0"
+KEYWORDS="amd64 arm64"
+
+RDEPEND="sys-libs/glibc:2.2"
