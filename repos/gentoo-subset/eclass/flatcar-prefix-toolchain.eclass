@@ -89,7 +89,7 @@ fptc_package_files() {
 # Print the path of the dynamic loader inside the prefix, without EPREFIX.
 fptc_loader() {
 	if [[ -n ${FLATCAR_PREFIX_LOADER} ]]; then
-		echo "${FLATCAR_PREFIX_LOADER}"
+		echo "/${FLATCAR_PREFIX_LOADER#/}"
 		return
 	fi
 	case ${ARCH} in

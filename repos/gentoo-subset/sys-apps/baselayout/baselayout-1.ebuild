@@ -16,7 +16,7 @@ src_install() {
 	local libdir=$(get_libdir) dir
 	local dirs=( bin lib sbin "${libdir}" )
 
-	keepdir /etc/env.d /etc/ld.so.conf.d /var/{cache,lib,log} /var/lib/misc
+	keepdir /etc/env.d /etc/ld.so.conf.d /var/{lib,log}
 	keepdir /usr/{bin,include,lib,libexec,sbin,share,"${libdir}"} /usr/share/{doc,man}
 
 	for dir in "${dirs[@]}"; do
@@ -26,6 +26,4 @@ src_install() {
 			dosym "usr/${dir}" "/${dir}"
 		fi
 	done
-
-	# tmp belongs to the machine the prefix is carried to, and so does /run.
 }

@@ -14,9 +14,17 @@ SLOT="0"
 KEYWORDS="amd64 arm64"
 IUSE="+split-usr"
 
-DEPEND="virtual/libc"
-RDEPEND="${DEPEND}
-	sys-apps/baselayout"
+# virtual/libc comes after this package, not before: see there.
+DEPEND="
+	|| (
+		sys-libs/glibc:2.2
+		prefix/imported-libc
+	)
+"
+RDEPEND="
+	${DEPEND}
+	sys-apps/baselayout
+"
 
 # What gcc links programs to, if they ask for it, in the languages that it is installed
 # for. Sanitizers are left out: they look for a debugger's tools outside the prefix.

@@ -9,10 +9,12 @@ SLOT="0"
 KEYWORDS="amd64 arm64"
 
 # Which of the two a prefix has is settled when it is set up: its package.mask names the
-# other one.
+# other one. gcc links nearly everything with a library of its own as well, so a program
+# can be linked only once that is there too.
 RDEPEND="
 	|| (
 		sys-libs/glibc:2.2
 		prefix/imported-libc
 	)
+	prefix/gcc-runtime
 "
