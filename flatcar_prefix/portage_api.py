@@ -35,7 +35,27 @@ def import_portage() -> Any:
             hint=f"Install it for this Python: pip install 'portage>={OLDEST}'.",
         ) from error
     check_version(str(portage.VERSION))
+    _initialise_users(portage)
     return portage
+
+
+class _Users(dict[str, str]):
+    """As much of a ``portage.config`` as says which user Portage drops privileges to."""
+
+    features: frozenset[str] = frozenset() if os.geteuid() == 0 else frozenset({"unprivileged"})
+
+
+def _initialise_users(portage: Any) -> None:
+    """Tell Portage the users before it asks, where the machine has no ``portage`` user.
+
+    The first lock or the first file it writes would make it load the machine's own
+    configuration, which there is none of, and complain.
+    """
+    from flatcar_prefix.sdk import portage_user
+
+    user, group = portage_user()
+    if user != "portage":
+        portage.data._init(_Users(PORTAGE_USERNAME=user, PORTAGE_GRPNAME=group))
 
 
 def check_version(version: str) -> None:
@@ -117,3 +137,33 @@ def write_atomic(path: Path, text: str, *, mode: int = 0o644) -> None:
     portage = import_portage()
     portage.util.write_atomic(os.fspath(path), text, encoding="utf-8")
     path.chmod(mode)
+
+
+def global_config_path() -> str:
+    """Return where, below its prefix, Portage keeps make.globals: it depends on its installer."""
+    return str(import_portage().const.GLOBAL_CONFIG_PATH).lstrip("/")
+
+
+def point_at(root: Root) -> None:
+    """Point Portage, in this process and its children, at ``root``."""
+    os.environ.update(root.environment())
+
+
+def initialise(root: Root) -> None:
+    """Import Portage for a process that is about to be an emerge of this prefix.
+
+    The build host's prefix is read when Portage is imported, so this comes first.
+    """
+    point_at(root)
+    portage = import_portage()
+    # Nobody reads portage.settings here, which would load a root once more.
+    portage._disable_legacy_globals()
+    portage._internal_warnings = True
+    portage.util.initialize_logger()
+
+
+def run_exit_functions() -> None:
+    """Do what Portage has left for the end of the process."""
+    import portage.process
+
+    portage.process.run_exitfuncs()

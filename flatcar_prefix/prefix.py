@@ -121,6 +121,8 @@ class Prefix:
     wrapper_dir: Path = Path("/usr/local/bin")
     stages_done: tuple[str, ...] = ()
     complete: bool = False
+    created: float = 0.0
+    """When it was set up first, in seconds since the epoch."""
     written_by: str = __version__
     extra: Mapping[str, str] = field(default_factory=dict)
 

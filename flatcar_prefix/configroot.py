@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Writing one root's ``etc/portage``, loading it back through Portage, and comparing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flatcar_prefix import makeconf, portage_api, sdk
+from flatcar_prefix.errors import MismatchError, PrefixError
+from flatcar_prefix.prefix import Prefix, Repository, Root
+from flatcar_prefix.repositories import COMPOSED, composed_parents, profile_dir, profile_location
+
+OWN_FILE = "flatcar-prefix"
+"""What this program's file is called in package.* directories, beside the user's own."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What Portage must say of a root after its configuration was written."""
+
+    name: str
+    wanted: object
+    found: object
+
+
+def files(root: Root, *, jobs: int, launcher: Sequence[str], features: tuple[str, ...] = ()) -> dict[str, str]:
+    """Return the text of every file below ``etc/portage``, by its path from there."""
+    prefix = root.prefix
+    return {
+        "make.conf": makeconf.make_conf(root, jobs=jobs, launcher=launcher, extra_features=features),
+        "repos.conf": makeconf.repos_conf(prefix.repositories, main_repo=prefix.main_repo),
+        "bashrc": (sdk.data_dir() / "eclass-helpers/bashrc").read_text(encoding="utf-8"),
+        f"package.accept_keywords/{OWN_FILE}": makeconf.atoms_file(_keywords(prefix)),
+        f"package.mask/{OWN_FILE}": makeconf.atoms_file(_masks(prefix)),
+        f"package.use/{OWN_FILE}": makeconf.atoms_file(_use(prefix)),
+        "profile/package.provided": _provided(prefix),
+    }
+
+
+def _keywords(prefix: Prefix) -> list[tuple[str, str, str]]:
+    return [
+        (
+            "This program's own packages are as stable as this program.",
+            "prefix/prefix-final",
+            f"{prefix.board.arch} ~{prefix.board.arch}",
+        )
+    ]
+
+
+def _masks(prefix: Prefix) -> list[tuple[str, str, str]]:
+    if prefix.bootstrap == "import":
+        return [("The C library is the toolchain's own (--bootstrap=import).", "sys-libs/glibc", "")]
+    return [("The C library is built from source (--bootstrap=source).", "prefix/imported-libc", "")]
+
+
+def _use(prefix: Prefix) -> list[tuple[str, str, str]]:
+    return [
+        (
+            "Nobody logs in to a prefix: no PAM, no setuid programs, no daemons of its own.",
+            "*/*",
+            "-pam -suid -systemd -selinux -audit",
+        )
+    ]
+
+
+def _provided(prefix: Prefix) -> str:
+    version = _version_of(prefix.toolchain.version)
+    return (
+        "# The compiler stays on the build host; the prefix has its runtime libraries only.\n"
+        f"sys-devel/gcc-{version}\n"
+    )
+
+
+def _version_of(text: str) -> str:
+    words = text.replace(")", " ").split()
+    numbers = [w for w in words if w[0].isdigit() and set(w) <= set("0123456789.")]
+    return numbers[-1] if numbers else "0"
+
+
+def write(root: Root, *, jobs: int, launcher: Sequence[str], features: tuple[str, ...] = ()) -> None:
+    """Write the configuration of ``root``; what the user has added to it stays.
+
+    The directories of the root are made, too.
+    """
+    config = root.config_dir
+    for directory in (config, root.logdir, root.tmpdir, root.pkgdir, root.prefix.distdir):
+        directory.mkdir(parents=True, exist_ok=True)
+    root.prefix.depcachedir.mkdir(parents=True, exist_ok=True)
+    for name, text in files(root, jobs=jobs, launcher=launcher, features=features).items():
+        (config / name).parent.mkdir(parents=True, exist_ok=True)
+        portage_api.write_atomic(config / name, text)
+    user = config / "make.conf.user"
+    if not user.exists():
+        portage_api.write_atomic(user, makeconf.make_conf_user())
+    _write_profile(root)
+
+
+def _write_profile(root: Root) -> None:
+    prefix = root.prefix
+    link = root.config_dir / "make.profile"
+    temporary = root.config_dir / ".make.profile.new"
+    temporary.unlink(missing_ok=True)
+    if prefix.profile == COMPOSED:
+        directory = root.config_dir / "composed-profile"
+        directory.mkdir(exist_ok=True)
+        portage_api.write_atomic(directory / "eapi", "8\n")
+        parents = "".join(f"{path}\n" for path in _composed_directories(prefix))
+        portage_api.write_atomic(directory / "parent", parents)
+        temporary.symlink_to(directory.name)
+    else:
+        temporary.symlink_to(profile_location(prefix.repositories, prefix.profile))
+    temporary.replace(link)
+
+
+def _composed_directories(prefix: Prefix) -> list[Path]:
+    main = next(r for r in prefix.repositories if r.name == prefix.main_repo)
+    parents = composed_parents(main, prefix.board)
+    return [profile_dir(main, parent.partition(":")[2]) for parent in parents]
+
+
+def check(root: Root) -> None:
+    """Load ``root`` through Portage and compare; :class:`MismatchError` names differences."""
+    settings = _load(root)
+    wrong = [e for e in expectations(root, settings) if e.wanted != e.found]
+    if wrong:
+        first = wrong[0]
+        more = f" (and {len(wrong) - 1} more)" if wrong[1:] else ""
+        raise MismatchError(
+            f"{root.kind}: Portage reads {first.name} as {first.found!r}, not as"
+            f" {first.wanted!r}{more}",
+            hint=f"See {root.config_dir}/make.conf.user and the repository's profile.",
+        )
+
+
+def _load(root: Root) -> Any:
+    portage = portage_api.import_portage()
+    from portage.exception import PortageException
+
+    try:
+        return root.settings
+    except (PortageException, RecursionError, OSError) as error:
+        raise PrefixError(
+            f"Portage cannot load the {root.kind} root: {type(error).__name__}: {error}",
+            hint=f"Correct the profile {root.prefix.profile} or name another by --profile"
+            f" (Portage {portage.VERSION}).",
+        ) from error
+
+
+def expectations(root: Root, settings: Any) -> Iterator[Expected]:
+    """Yield each thing that Portage must have read as it was meant."""
+    prefix = root.prefix
+    wanted = {
+        "EPREFIX": prefix.eprefix,
+        "EROOT": f"{root.eroot}/",
+        "ROOT": f"{root.path}/",
+        "SYSROOT": f"{root.path}/",
+        "PORTAGE_CONFIGROOT": f"{root.eroot}/",
+        "ARCH": prefix.board.arch,
+        "CHOST": prefix.board.chost,
+        "CBUILD": prefix.toolchain.cbuild,
+        "DISTDIR": os.fspath(prefix.distdir),
+        "PKGDIR": os.fspath(root.pkgdir),
+        "PORT_LOGDIR": os.fspath(root.logdir),
+        "PORTAGE_TMPDIR": os.fspath(root.tmpdir),
+        "LDFLAGS": makeconf.ldflags(prefix),
+    }
+    for name, value in wanted.items():
+        yield Expected(name, value, settings.get(name))
+    keywords = frozenset(settings.get("ACCEPT_KEYWORDS", "").split())
+    stable = {word for word in prefix.board.keywords if not word.startswith("-")}
+    dropped = {word[1:] for word in prefix.board.keywords if word.startswith("-")}
+    yield Expected("ACCEPT_KEYWORDS", stable, (keywords & (stable | dropped)))
+    yield from _expected_profile(root, settings)
+    yield from _expected_repositories(prefix, settings)
+
+
+def _expected_profile(root: Root, settings: Any) -> Iterator[Expected]:
+    prefix = root.prefix
+    if prefix.profile == COMPOSED:
+        wanted = [*_composed_directories(prefix), root.config_dir / "composed-profile"]
+    else:
+        wanted = [profile_location(prefix.repositories, prefix.profile)]
+    found = {os.path.realpath(path) for path in settings.profiles}
+    yield Expected("profile", os.path.realpath(wanted[-1]), os.path.realpath(settings.profile_path))
+    parents = {os.path.realpath(path) for path in wanted}
+    yield Expected("the profile's parents", parents, parents & found)
+
+
+def _expected_repositories(prefix: Prefix, settings: Any) -> Iterator[Expected]:
+    loaded = [settings.repositories[name] for name in settings.repositories.prepos_order]
+    wanted = tuple(r.name for r in prefix.repositories)
+    yield Expected("repositories", set(wanted), {r.name for r in loaded})
+    yield Expected("main-repo", prefix.main_repo, settings.repositories.mainRepo().name)
+    by_name = {r.name: r for r in loaded}
+    for repository in prefix.repositories:
+        if (found := by_name.get(repository.name)) is not None:
+            yield from _expected_repository(repository, found, prefix)
+
+
+def _expected_repository(wanted: Repository, found: Any, prefix: Prefix) -> Iterator[Expected]:
+    name = wanted.name
+    location = os.path.realpath(wanted.location)
+    yield Expected(f"{name}'s location", location, os.path.realpath(found.location))
+    masters = tuple(r.name for r in found.masters)
+    aliases = {a: r.name for r in prefix.repositories for a in (r.name, *r.aliases)}
+    yield Expected(f"{name}'s masters", tuple(aliases.get(m, m) for m in wanted.masters), masters)
+    if wanted.priority is not None:
+        yield Expected(f"{name}'s priority", wanted.priority, found.priority)
+
+
+def features(prefix: Prefix) -> tuple[str, ...]:
+    """Return what FEATURES must turn off because this machine has not got it."""
+    missing = [] if shutil.which("sandbox") else ["-sandbox", "-usersandbox"]
+    if prefix.username != "portage" and prefix.sdk_kind == "standalone":
+        missing += ["-userpriv", "-userfetch", "-usersync"]
+    return tuple(missing)

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Called by the emerge wrapper: ``<staging directory> [--stage|--install|...] [argument ...]``."""
+
+import sys
+
+from flatcar_prefix.emerge.command import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a call of emerge means for a prefix's two roots.
+
+What is asked for is told apart by Portage's own option parser
+(``_emerge.main.parse_opts``), after EMERGE_DEFAULT_OPTS have been put in front, so that
+short options, their combinations and defaults mean what they mean to emerge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flatcar_prefix.errors import UsageError
+
+WORDS = {"--stage": "staging", "--install": "final", "--staging": "staging", "--final": "final"}
+"""First arguments that ask for one root."""
+
+REMOVALS = frozenset({"unmerge", "rage-clean", "depclean", "prune", "clean", "deselect", "config"})
+"""Actions on what is installed."""
+
+REPOSITORY_ACTIONS = frozenset({"sync", "regen", "metadata"})
+"""Actions on repositories, which both roots share."""
+
+STAGING_ONLY_OPTIONS = ("--fetchonly", "--fetch-all-uri", "--buildpkgonly")
+"""Options after which there is nothing to install."""
+
+ROOT_OPTIONS = {
+    "--root": "ROOT",
+    "--sysroot": "SYSROOT",
+    "--prefix": "EPREFIX",
+    "--config-root": "PORTAGE_CONFIGROOT",
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of the wrapper: which root was asked for, and what is left for emerge."""
+
+    word: str | None
+    args: tuple[str, ...]
+
+    @property
+    def only(self) -> str | None:
+        """The one root that was asked for, or None."""
+        return WORDS[self.word] if self.word else None
+
+
+def split_word(argv: Sequence[str]) -> Call:
+    """Return the call, its first argument taken off when that names a root."""
+    if argv and argv[0] in WORDS:
+        return Call(argv[0], tuple(argv[1:]))
+    return Call(None, tuple(argv))
+
+
+def roots(call: Call, action: str | None, opts: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the roots that this call acts on, in order.
+
+    ``action`` and ``opts`` are what Portage's parser made of it.
+    :class:`UsageError` when an option names a root of its own.
+    """
+    for option, variable in ROOT_OPTIONS.items():
+        if option in opts:
+            raise UsageError(
+                f"{option} cannot be used here: the wrapper sets {variable}",
+                hint="Leave it out; --staging or --final as first argument chooses a root.",
+            )
+    kind = "deselect" if "--deselect" in opts and opts["--deselect"] != "n" else action
+    if kind in REPOSITORY_ACTIONS:
+        return ("staging",)
+    if kind is not None:
+        return (call.only or "final",)
+    if "--search" in opts or "--list-sets" in opts:
+        return (call.only or "final",)
+    if call.only:
+        return (call.only,)
+    if any(option in opts for option in STAGING_ONLY_OPTIONS):
+        return ("staging",)
+    return ("staging", "final")
+
+
+def build_only_dropped(args: Sequence[str], parsed: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the arguments for final: without what only means something where one builds."""
+    extra = ["--ask=n"] if "--ask" in parsed else []
+    if "--with-bdeps" in parsed:
+        extra.append("--with-bdeps=n")
+    return (*args, *extra)

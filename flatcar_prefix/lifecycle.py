@@ -1,0 +1,456 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The life of a prefix: set up, found again, made anew, removed.
+
+Every step is recorded as done only after it is, so that the same command continues
+after whatever interrupted it; wrappers come last, so that nobody finds one that leads
+to half a prefix.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from flatcar_prefix import (
+    bootstrap as bootstrapping,
+    buildhost,
+    configroot,
+    portage_api,
+    prefix as prefixes,
+    repositories as repos,
+    sdk as sdks,
+    toolchain as toolchains,
+    wrappers,
+)
+from flatcar_prefix.boards import BOARDS, DEFAULT_BOARD, Board, board as board_of
+from flatcar_prefix.errors import PrefixError, UsageError
+from flatcar_prefix.prefix import Prefix
+
+BOOTSTRAPS = ("source", "import", "none")
+
+Say = Callable[[str], None]
+
+
+def _silent(_message: str) -> None:
+    """Say nothing, as a library does."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of :func:`setup`, with everything that has a default filled in."""
+
+    name: str
+    eprefix: str
+    board: Board
+    staging_dir: Path
+    final_dir: Path
+    overlays: tuple[Path, ...]
+    wrapper_dir: Path
+    profile: str | None
+    toolchain: str | None
+    bootstrap: str
+
+
+def setup(
+    name: str,
+    eprefix: str,
+    *,
+    board: str = DEFAULT_BOARD,
+    staging_dir: Path | str | None = None,
+    final_dir: Path | str | None = None,
+    force: bool = False,
+    custom_ebuild_overlays: Sequence[Path | str] = (),
+    scripts_dir: Path | str | None = None,
+    wrapper_dir: Path | str | None = None,
+    profile: str | None = None,
+    toolchain: str | None = None,
+    bootstrap: str = "source",
+    say: Say = _silent,
+) -> Prefix:
+    """Create a prefix and return it; the arguments are the flags of ``setup_prefix``.
+
+    One that was interrupted is continued. Raises :class:`PrefixError` for everything
+    that stands in the way; of what the arguments alone show to be wrong, nothing was
+    begun then. ``say`` is told of each step.
+    """
+    sdk = sdks.detect(scripts_dir=Path(scripts_dir).absolute() if scripts_dir else None)
+    asked = _request(
+        sdk, name, eprefix, board, staging_dir, final_dir, custom_ebuild_overlays,
+        wrapper_dir, profile, toolchain, bootstrap,
+    )  # fmt: skip
+    portage_api.import_portage()
+    with locked(sdk, asked.name, asked.board):
+        return _setup_locked(sdk, asked, force=force, say=say)
+
+
+def _request(
+    sdk: sdks.Sdk,
+    name: str,
+    eprefix: str,
+    board: str,
+    staging_dir: Path | str | None,
+    final_dir: Path | str | None,
+    overlays: Sequence[Path | str],
+    wrapper_dir: Path | str | None,
+    profile: str | None,
+    toolchain: str | None,
+    bootstrap: str,
+) -> Request:
+    if bootstrap not in BOOTSTRAPS:
+        raise UsageError(
+            f"there is no bootstrap {bootstrap!r}", hint=f"Choose: {', '.join(BOOTSTRAPS)}."
+        )
+    prefixes.check_name(name)
+    the_board = board_of(board)
+    staging = check_place(staging_dir or sdk.staging_dir(the_board, name), "staging")
+    final = check_place(final_dir or sdk.final_dir(the_board, name), "final")
+    if staging == final or staging in final.parents or final in staging.parents:
+        raise UsageError(
+            f"{staging} and {final} lie inside each other",
+            hint="Give --staging_dir and --final_dir that have nothing in common.",
+        )
+    return Request(
+        name=name,
+        eprefix=prefixes.check_eprefix(eprefix, directories=(staging, final)),
+        board=the_board,
+        staging_dir=staging,
+        final_dir=final,
+        overlays=tuple(Path(overlay).absolute() for overlay in overlays),
+        wrapper_dir=Path(wrapper_dir or sdk.wrapper_dir).absolute(),
+        profile=profile,
+        toolchain=toolchain,
+        bootstrap=bootstrap,
+    )
+
+
+def check_place(place: Path | str, what: str) -> Path:
+    """Return the absolute path of a directory that Portage can work in.
+
+    :class:`UsageError` for a path that make.conf or an ebuild would not survive.
+    """
+    path = Path(os.path.abspath(place))
+    if any(c.isspace() or c in ":\"'$`\\%#" for c in os.fspath(path)) or len(path.parts) < 3:
+        raise UsageError(
+            f"the {what} directory {os.fspath(path)!r} cannot be used",
+            hint="Give a directory below a top-level one, without white space, colon or quote.",
+        )
+    return path
+
+
+def _setup_locked(sdk: sdks.Sdk, asked: Request, *, force: bool, say: Say) -> Prefix:
+    if force:
+        _remove_old(asked, say)
+    old = _existing(asked)
+    if old is None:
+        prefix = _plan(sdk, asked)
+        say(f"toolchain: {prefix.toolchain.kind}, {prefix.toolchain.version}")
+        _create(sdk, prefix)
+    else:
+        prefix = old
+        say(f"continuing the set-up of {prefix.id}")
+    with filesystem_errors(prefix.staging_dir):
+        if not prefix.complete:
+            configure(prefix, say=say)
+            prefix = bootstrapping.bootstrap(prefix, say=say)
+            prefix = prefixes.write(replace(prefix, complete=True))
+        wrappers.generate(prefix)
+    return prefix
+
+
+def _remove_old(asked: Request, say: Say) -> None:
+    for directory in (asked.staging_dir, asked.final_dir):
+        if _occupied(directory) and not _is_own(asked, directory):
+            raise PrefixError(
+                f"{directory} exists and is no prefix of this program's{_shell_version(directory)}",
+                hint="Remove it yourself, or name another directory.",
+            )
+    if (asked.staging_dir / prefixes.RECORD_NAME).exists():
+        remove(prefixes.read(asked.staging_dir), say=say)
+
+
+def _is_own(asked: Request, directory: Path) -> bool:
+    if (asked.staging_dir / prefixes.RECORD_NAME).is_file():
+        return directory in (asked.staging_dir, prefixes.read(asked.staging_dir).final_dir)
+    return False
+
+
+def _occupied(directory: Path) -> bool:
+    return directory.is_symlink() or (
+        directory.exists() and (not directory.is_dir() or any(directory.iterdir()))
+    )
+
+
+def _shell_version(directory: Path) -> str:
+    """Return words for a prefix of the shell version, which keeps no record."""
+    here = (directory / "root").is_dir() and (directory / "logs").is_dir()
+    return " (it looks like one that the shell version made)" if here else ""
+
+
+def _existing(asked: Request) -> Prefix | None:
+    """Return the unfinished prefix to go on with, or None when there is none at all.
+
+    :class:`PrefixError` when what is there is something else.
+    """
+    if (asked.staging_dir / prefixes.RECORD_NAME).is_file():
+        old = prefixes.read(asked.staging_dir)
+        same = (old.name, old.eprefix, old.board, old.final_dir, old.bootstrap) == (
+            asked.name, asked.eprefix, asked.board, asked.final_dir, asked.bootstrap,
+        )  # fmt: skip
+        if same and (not old.complete or wrappers.missing(old)):
+            return old
+        raise PrefixError(
+            f"the prefix {old.id} exists already, at {old.eprefix} in {old.staging_dir}",
+            hint="Use --force to remove and make it anew.",
+        )
+    for directory in (asked.staging_dir, asked.final_dir):
+        if _occupied(directory):
+            raise PrefixError(
+                f"{directory} exists already{_shell_version(directory)}",
+                hint="Remove it, or name another by --staging_dir and --final_dir.",
+            )
+    return None
+
+
+def _plan(sdk: sdks.Sdk, asked: Request) -> Prefix:
+    """Return the prefix that is going to be; nothing is written yet."""
+    found, main = repos.find(sdk.scripts_dir)
+    found = repos.add_overlays(found, main, asked.overlays)
+    return Prefix(
+        name=asked.name,
+        eprefix=asked.eprefix,
+        board=asked.board,
+        staging_dir=asked.staging_dir,
+        final_dir=asked.final_dir,
+        repositories=found,
+        main_repo=main,
+        distdir=sdk.distdir,
+        depcachedir=sdk.depcachedir,
+        toolchain=toolchains.find(asked.board, asked.toolchain),
+        profile=repos.choose_profile(found, main, asked.board, asked.profile),
+        bootstrap=asked.bootstrap,
+        sdk_kind=sdk.kind,
+        username=sdk.username,
+        groupname=sdk.groupname,
+        wrapper_dir=asked.wrapper_dir,
+        created=time.time(),
+    )
+
+
+def _create(sdk: sdks.Sdk, prefix: Prefix) -> None:
+    """Write the record, so that from here on the prefix can be continued or removed."""
+    with filesystem_errors(prefix.staging_dir):
+        prefix.staging_dir.mkdir(parents=True, exist_ok=True)
+        prefixes.write(prefix)
+        if prefix.staging_dir != sdk.staging_dir(prefix.board, prefix.name):
+            _remember(sdk, prefix)
+
+
+def configure(prefix: Prefix, *, say: Say = _silent) -> None:
+    """Write the configuration roots and the tools of a prefix, and check them through Portage.
+
+    The user's own files there stay.
+    """
+    say("writing the configuration roots")
+    features = configroot.features(prefix)
+    launcher, jobs = sdks.launch(), len(os.sched_getaffinity(0))
+    toolchains.write_tools(prefix)
+    buildhost.write(prefix, features=features)
+    for root in (prefix.staging, prefix.final):
+        configroot.write(root, jobs=jobs, launcher=launcher, features=features)
+        configroot.check(root)
+
+
+@contextmanager
+def filesystem_errors(place: Path) -> Iterator[None]:
+    """Within, what the file system refuses becomes a :class:`PrefixError`."""
+    from portage.exception import PortageException
+
+    try:
+        yield
+    except (OSError, PortageException) as error:
+        number = getattr(error, "errno", None)
+        if number == errno.ENOSPC or "No space" in str(error):
+            hint = f"Make room on the file system of {place}, and run the same command again."
+        elif number in (errno.EACCES, errno.EPERM, errno.EROFS):
+            hint = "Run it as root, or name directories that you can write to."
+        else:
+            hint = "Run the same command again when that is put right."
+        where = getattr(error, "filename", None) or place
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise PrefixError(f"cannot write {where}: {reason}", hint=hint) from error
+
+
+@contextmanager
+def locked(sdk: sdks.Sdk, name: str, board: Board) -> Iterator[None]:
+    """Within, no other process sets up, changes or removes this prefix.
+
+    Portage's locks; :class:`PrefixError` at once when somebody else is at it.
+    """
+    portage_api.import_portage()
+    from portage.exception import TryAgain
+    from portage.locks import lockfile, unlockfile
+
+    directory = sdk.state_dir / "locks"
+    with filesystem_errors(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            lock = lockfile(
+                os.fspath(directory / f"{name}-{board.name}"),
+                wantnewlockfile=1,
+                flags=os.O_NONBLOCK,
+            )
+        except TryAgain:
+            raise PrefixError(
+                f"another program is at work on {name}-{board.name}",
+                hint="Wait for it to end, or end it; then run the same command again.",
+            ) from None
+    try:
+        yield
+    finally:
+        unlockfile(lock)
+
+
+def _links(sdk: sdks.Sdk) -> Path:
+    return sdk.state_dir / "prefixes"
+
+
+def _remember(sdk: sdks.Sdk, prefix: Prefix) -> None:
+    """Note where a prefix is whose staging directory is not at its usual place."""
+    _links(sdk).mkdir(parents=True, exist_ok=True)
+    link = _links(sdk) / prefix.id
+    link.unlink(missing_ok=True)
+    link.symlink_to(prefix.staging_dir)
+
+
+def _staging_dirs(sdk: sdks.Sdk) -> Iterator[Path]:
+    for board in BOARDS.values():
+        base = sdk.staging_dir(board, "x").parent
+        if base.is_dir():
+            yield from sorted(base.iterdir())
+    if _links(sdk).is_dir():
+        yield from (Path(os.readlink(link)) for link in sorted(_links(sdk).iterdir()))
+
+
+def list_prefixes(*, scripts_dir: Path | str | None = None) -> list[Prefix]:
+    """Return all prefixes of this machine that have a readable record, by name."""
+    sdk = sdks.detect(scripts_dir=Path(scripts_dir) if scripts_dir else None)
+    found: dict[Path, Prefix] = {}
+    for directory in _staging_dirs(sdk):
+        try:
+            found[directory] = prefixes.read(directory)
+        except (OSError, PrefixError):
+            continue
+    return sorted(found.values(), key=lambda p: (p.name, p.board.name))
+
+
+def load(name: str, *, board: str | None = None, complete: bool = False) -> Prefix:
+    """Return the prefix of that name.
+
+    Of several boards, the one set up first; ``name`` may also be ``<name>-<board>``, or
+    a staging directory. :class:`PrefixError` when there is none, or when ``complete``
+    is asked for and it is not.
+    """
+    if board is not None:
+        board_of(board)
+    if "/" in name:
+        return _load_from(Path(name))
+    fitting = [
+        p
+        for p in list_prefixes()
+        if (p.name == name and board in (None, p.board.name)) or (board is None and p.id == name)
+    ]
+    if not fitting:
+        names = ", ".join(p.id for p in list_prefixes())
+        raise PrefixError(
+            f"there is no prefix {name!r}{f' for {board}' if board else ''}",
+            hint=f"There are: {names}." if names else "Make it: setup_prefix <name> <prefix path>.",
+        )
+    prefix = min(fitting, key=lambda p: p.created)
+    if complete and not prefix.complete:
+        raise PrefixError(
+            f"the prefix {prefix.id} is not set up completely",
+            hint=f"Continue: {setup_command(prefix)}",
+        )
+    return prefix
+
+
+def _load_from(directory: Path) -> Prefix:
+    try:
+        return prefixes.read(directory.absolute())
+    except OSError as error:
+        raise PrefixError(
+            f"there is no prefix in {directory}: {error.strerror}",
+            hint="Name the staging directory of one, or see `flatcar-prefix list`.",
+        ) from error
+
+
+def setup_command(prefix: Prefix) -> str:
+    """Return the command line that continues the set-up of ``prefix``."""
+    words = ["setup_prefix"]
+    if prefix.board.name != DEFAULT_BOARD:
+        words.append(f"--board={prefix.board.name}")
+    if prefix.bootstrap != "source":
+        words.append(f"--bootstrap={prefix.bootstrap}")
+    return " ".join([*words, prefix.name, prefix.eprefix])
+
+
+def uninstall(name: str, *, board: str | None = None, say: Say = _silent) -> None:
+    """Remove a prefix: its directories, its wrappers and every trace.
+
+    Only what has a record of this program's is removed.
+    """
+    prefix = load(name, board=board)
+    with locked(sdks.detect(), prefix.name, prefix.board):
+        remove(prefix, say=say)
+
+
+def remove(prefix: Prefix, *, say: Say = _silent) -> None:
+    """Remove what was created for ``prefix``, the record last."""
+    sdk = sdks.detect()
+    with filesystem_errors(prefix.staging_dir):
+        for wrapper in wrappers.remove(prefix):
+            say(f"removed {wrapper}")
+        for directory in _removable(prefix):
+            remove_tree(directory, last=prefixes.RECORD_NAME)
+            say(f"removed {directory}")
+        (_links(sdk) / prefix.id).unlink(missing_ok=True)
+
+
+def _removable(prefix: Prefix) -> Iterator[Path]:
+    """Yield the directories to remove, staging with the record last."""
+    for directory in (prefix.final_dir, prefix.staging_dir):
+        if directory.is_symlink():
+            raise PrefixError(
+                f"{directory} is a symbolic link, not the directory that was made",
+                hint="Remove the link, or what it leads to, yourself.",
+            )
+        if directory.exists():
+            _refuse_mounts(directory)
+            yield directory
+
+
+def _refuse_mounts(directory: Path) -> None:
+    inside = f"{os.path.realpath(directory)}/"
+    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
+        place = line.split()[4].encode().decode("unicode_escape")
+        if f"{place}/".startswith(inside):
+            raise PrefixError(
+                f"{place} is mounted inside the prefix",
+                hint=f"Unmount it first: umount {place}",
+            )
+
+
+def remove_tree(directory: Path, *, last: str) -> None:
+    """Remove ``directory``, the entry ``last`` last; no symbolic link is followed."""
+    for entry in sorted(directory.iterdir(), key=lambda path: path.name == last):
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+    directory.rmdir()

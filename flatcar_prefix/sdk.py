@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Where this machine keeps things: the SDK container, or any Linux machine.
+
+This is the one place that reads the environment.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from flatcar_prefix.boards import Board
+
+CONTAINER_SCRIPTS = "mnt/host/source/src/scripts"
+PACKAGE_DIR = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Sdk:
+    """One machine's places. ``kind`` is ``container`` or ``standalone``."""
+
+    kind: str
+    scripts_dir: Path
+    """The checkout whose ``repos/`` are used."""
+    prefix_base: Path
+    """Final roots go to ``<prefix_base>/__prefix__/<board>/<name>``."""
+    build_base: Path
+    """Staging roots go to ``<build_base>/prefix-<board>/<name>``."""
+    distdir: Path
+    depcachedir: Path
+    state_dir: Path
+    """Knows the prefixes whose staging directory is not at its usual place."""
+    wrapper_dir: Path
+    username: str
+    groupname: str
+
+    def staging_dir(self, board: Board, name: str) -> Path:
+        """Return the usual staging directory of a prefix."""
+        return self.build_base / f"prefix-{board.name}" / name
+
+    def final_dir(self, board: Board, name: str) -> Path:
+        """Return the usual final directory of a prefix."""
+        return self.prefix_base / "__prefix__" / board.name / name
+
+
+def data_dir() -> Path:
+    """Return the directory that holds ``repos``, ``wrappers`` and ``eclass-helpers``.
+
+    That is the checkout this program runs from, or what was installed with it.
+    """
+    checkout = PACKAGE_DIR.parent
+    if (checkout / "setup.py").is_file() and (checkout / "repos").is_dir():
+        return checkout
+    return PACKAGE_DIR / "_data"
+
+
+def detect(
+    *,
+    scripts_dir: Path | None = None,
+    root: Path = Path("/"),
+    environ: Mapping[str, str] | None = None,
+) -> Sdk:
+    """Return this machine's places.
+
+    ``root`` is where the machine's file system begins; ``scripts_dir`` names another
+    checkout than the machine's own. ``FLATCAR_PREFIX_BUILD_DIR``,
+    ``FLATCAR_PREFIX_CACHE_DIR``, ``FLATCAR_PREFIX_STATE_DIR`` and
+    ``FLATCAR_PREFIX_WRAPPER_DIR`` in the environment move what they name.
+    """
+    env = os.environ if environ is None else environ
+    container = root / CONTAINER_SCRIPTS
+    if container.is_dir():
+        return _container(root, scripts_dir or container, env)
+    return _standalone(root, scripts_dir, env)
+
+
+def _container(root: Path, scripts: Path, env: Mapping[str, str]) -> Sdk:
+    state = Path(env.get("FLATCAR_PREFIX_STATE_DIR", root / "var/lib/flatcar-prefix"))
+    cache = Path(env.get("FLATCAR_PREFIX_CACHE_DIR", root / "var/cache/flatcar-prefix"))
+    return Sdk(
+        kind="container",
+        scripts_dir=scripts,
+        prefix_base=scripts,
+        build_base=Path(env.get("FLATCAR_PREFIX_BUILD_DIR", root / "build")),
+        distdir=root / "mnt/host/source/.cache/distfiles",
+        depcachedir=cache / "depcache",
+        state_dir=state,
+        wrapper_dir=Path(env.get("FLATCAR_PREFIX_WRAPPER_DIR", root / "usr/local/bin")),
+        username="sdk",
+        groupname="portage",
+    )
+
+
+def _standalone(root: Path, scripts: Path | None, env: Mapping[str, str]) -> Sdk:
+    cache, state = _own_dirs(root, env)
+    data = data_dir()
+    checkout = data == PACKAGE_DIR.parent
+    user, group = portage_user()
+    return Sdk(
+        kind="standalone",
+        scripts_dir=scripts or data,
+        prefix_base=scripts or (data if checkout else state),
+        build_base=Path(env.get("FLATCAR_PREFIX_BUILD_DIR", root / "build")),
+        distdir=cache / "distfiles",
+        depcachedir=cache / "depcache",
+        state_dir=state,
+        wrapper_dir=Path(env.get("FLATCAR_PREFIX_WRAPPER_DIR", root / "usr/local/bin")),
+        username=user,
+        groupname=group,
+    )
+
+
+def _own_dirs(root: Path, env: Mapping[str, str]) -> tuple[Path, Path]:
+    """Return this program's cache and state directories, see the XDG base directories."""
+    if os.geteuid() == 0:
+        cache, state = root / "var/cache/flatcar-prefix", root / "var/lib/flatcar-prefix"
+    else:
+        home = Path(env.get("HOME", "/"))
+        cache = Path(env.get("XDG_CACHE_HOME") or home / ".cache") / "flatcar-prefix"
+        state = Path(env.get("XDG_STATE_HOME") or home / ".local/state") / "flatcar-prefix"
+    return (
+        Path(env.get("FLATCAR_PREFIX_CACHE_DIR", cache)),
+        Path(env.get("FLATCAR_PREFIX_STATE_DIR", state)),
+    )
+
+
+def portage_user() -> tuple[str, str]:
+    """Return the user and group that Portage drops privileges to.
+
+    ``portage`` where the machine has it; else the caller's own, which Portage takes
+    as it is.
+    """
+    try:
+        pwd.getpwnam("portage")
+        grp.getgrnam("portage")
+        return "portage", "portage"
+    except KeyError:
+        return pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
+
+
+def interpreter() -> str:
+    """Return the Python that runs this program, for the scripts that call it again."""
+    return sys.executable
+
+
+def launch(*words: str) -> list[str]:
+    """Return the command line that runs a module of this program with this Python.
+
+    ``words`` are the module's name and its arguments; without them, the part of the
+    command line that comes before.
+    """
+    return [interpreter(), "-I", os.fspath(PACKAGE_DIR / "launch.py"), *words]
+
+
+def user_config_dir(environ: Mapping[str, str] | None = None) -> Path:
+    """Return the user's configuration directory of this program."""
+    env = os.environ if environ is None else environ
+    base = env.get("XDG_CONFIG_HOME") or os.path.join(env.get("HOME", "/"), ".config")
+    return Path(base) / "flatcar-prefix"

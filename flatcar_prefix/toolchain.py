@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Finding who compiles for a board, and making its tools compile for one prefix.
+
+Ebuilds call ``<chost>-gcc``, ``<chost>-ar`` and so on. Each prefix has its own tools
+by those names, small scripts in one directory, that call the real ones with the
+prefix as sysroot and with the prefix's loader.
+
+A gcc looks for libraries beside itself (``<gcc's directory>/../../..``), whatever its
+sysroot, and so would link a library of the build host where the prefix has none. The
+tools therefore run it through ``GCC_EXEC_PREFIX`` with a mirror of its own directory,
+real directories with links to gcc's files, beside which there is nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from flatcar_prefix import process
+from flatcar_prefix.boards import Board
+from flatcar_prefix.errors import PrefixError, UsageError
+from flatcar_prefix.makeconf import rpath_flags
+from flatcar_prefix.prefix import Prefix, Toolchain
+
+KINDS = ("board", "sdk", "host")
+"""Best first."""
+
+BINUTILS = (
+    "addr2line ar as gprof ld ld.bfd ld.gold nm objcopy objdump ranlib readelf size strings strip"
+).split()
+
+HOST_TOOLS = {"gtar": "tar", "gmake": "make", "gsed": "sed", "gfind": "find", "gxargs": "xargs"}
+"""Names by which Portage and ebuilds call GNU tools, and what they are called elsewhere."""
+
+_PROBE = "#include <stdio.h>\nint main(void) { return puts(\"\") < 0; }\n"
+
+
+def cbuild() -> str:
+    """Return CBUILD, which never equals a board's CHOST."""
+    machine = os.uname().machine
+    return f"{machine}-pc-linux-gnu" if machine == "x86_64" else f"{machine}-unknown-linux-gnu"
+
+
+def find(board: Board, kind: str | None, *, root: Path = Path("/")) -> Toolchain:
+    """Return the toolchain of that kind, or the best one there is.
+
+    ``root`` is where the machine's file system begins. The toolchain has compiled and
+    linked a program for the board when this returns; else :class:`PrefixError` names
+    what is missing and the package that has it.
+    """
+    if kind is not None and kind not in KINDS:
+        raise UsageError(f"there is no toolchain {kind!r}", hint=f"Choose: {', '.join(KINDS)}.")
+    for candidate in _candidates(board, (kind,) if kind else KINDS, root):
+        return probe(candidate, board)
+    raise PrefixError(
+        f"no {kind + ' ' if kind else ''}compiler for {board.name} is here",
+        hint=_how_to_get(board, kind),
+    )
+
+
+def _how_to_get(board: Board, kind: str | None) -> str:
+    if kind in ("board", "sdk"):
+        return f"Set up the SDK's cross toolchain {board.chost}-gcc, or use --toolchain host."
+    triplet = board.host_triplets[0]
+    native = board.uname_machine == os.uname().machine
+    package = "gcc g++" if native else f"gcc-{triplet} g++-{triplet}"
+    return f"Install one: apt-get install {package} (looked for {triplet}-gcc)."
+
+
+def _candidates(board: Board, kinds: Iterable[str], root: Path) -> Iterator[Toolchain]:
+    for kind in kinds:
+        if kind == "host":
+            yield from _host_candidates(board)
+            continue
+        cc = shutil.which(f"{board.chost}-gcc")
+        sysroot = root / ("build" if kind == "board" else "usr") / (
+            board.name if kind == "board" else board.chost
+        )
+        if cc and (sysroot / "usr/include").is_dir():
+            yield _named(kind, cc, board.chost, os.fspath(sysroot))
+
+
+def _host_candidates(board: Board) -> Iterator[Toolchain]:
+    for triplet in board.host_triplets:
+        if cc := shutil.which(f"{triplet}-gcc"):
+            yield _named("host", cc, triplet, "")
+    if board.uname_machine == os.uname().machine and (cc := shutil.which("gcc")):
+        yield _named("host", cc, "", "")
+
+
+def _named(kind: str, cc: str, triplet: str, sysroot: str) -> Toolchain:
+    dash = f"{triplet}-" if triplet else ""
+    directory = os.path.dirname(cc)
+    return Toolchain(
+        kind=kind,
+        cc=cc,
+        cxx=os.path.join(directory, f"{dash}g++"),
+        binutils_prefix=os.path.join(directory, dash),
+        sysroot=sysroot,
+        version="",
+        cbuild=cbuild(),
+    )
+
+
+def raw_command(toolchain: Toolchain, compiler: str) -> list[str]:
+    """Return how to call a compiler of the toolchain with the toolchain's own sysroot."""
+    return [compiler, *([f"--sysroot={toolchain.sysroot}"] if toolchain.sysroot else [])]
+
+
+def probe(toolchain: Toolchain, board: Board) -> Toolchain:
+    """Return the toolchain with what it says of itself, once it has proven to work.
+
+    It compiles and links a small program, whose loader must be the board's.
+    """
+    for compiler, package in ((toolchain.cc, "gcc"), (toolchain.cxx, "g++")):
+        if not os.access(compiler, os.X_OK):
+            raise PrefixError(
+                f"the compiler {compiler} is missing",
+                hint=f"Install it: apt-get install {_debian_package(board, package)}.",
+            )
+    version = process.run([toolchain.cc, "--version"], capture=True).stdout.splitlines()[0]
+    libc = _link(toolchain, board)
+    return replace(toolchain, version=version, libc_version=libc, clang="clang" in version)
+
+
+def _debian_package(board: Board, package: str) -> str:
+    native = board.uname_machine == os.uname().machine
+    return package if native else f"{package}-{board.host_triplets[0]}"
+
+
+def _link(toolchain: Toolchain, board: Board) -> str:
+    """Compile and link a program; return the version of the C library it was linked with."""
+    source = "#include <features.h>\nLIBC=__GLIBC__.__GLIBC_MINOR__\n"
+    raw = raw_command(toolchain, toolchain.cc)
+    with tempfile.TemporaryDirectory(prefix="flatcar-prefix-") as directory:
+        program = Path(directory) / "probe"
+        built = process.run(
+            [*raw, "-xc", "-", "-o", os.fspath(program)], input=_PROBE, capture=True, check=False
+        )
+        if built.returncode:
+            raise PrefixError(
+                f"{toolchain.cc} cannot link a program: {_last_line(built.stderr)}",
+                hint=f"Install its C library: apt-get install libc6-dev"
+                f"{'' if board.uname_machine == os.uname().machine else f'-{board.arch}-cross'}.",
+            )
+        if os.path.basename(board.loader).encode() not in program.read_bytes():
+            raise PrefixError(
+                f"{toolchain.cc} does not compile for {board.name}",
+                hint=f"Install a compiler for {board.uname_machine}, or choose another board.",
+            )
+    text = process.run([*raw, "-E", "-P", "-xc", "-"], input=source, capture=True).stdout
+    match = re.search(r"LIBC=\s*(\d+)\s*\.\s*(\d+)", text)
+    return f"{match[1]}.{match[2]}" if match else ""
+
+
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1] if lines else "it says nothing"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a gcc keeps its own files, and its C++ headers."""
+
+    directory: Path
+    """e.g. ``/usr/lib/gcc/x86_64-linux-gnu/12``."""
+    cxx_headers: tuple[str, ...]
+
+
+def layout(toolchain: Toolchain) -> Layout:
+    """Return where the compiler keeps its own files, as it says itself."""
+    dirs = process.run([toolchain.cc, "-print-search-dirs"], capture=True).stdout
+    install = next(line[9:] for line in dirs.splitlines() if line.startswith("install: "))
+    argv = [*raw_command(toolchain, toolchain.cxx), "-E", "-v", "-xc++", os.devnull]
+    said = process.run(argv, capture=True).stderr
+    listed = re.search(r"#include <...> search starts here:\n(.*?)End of search", said, re.S)
+    headers = [line.strip() for line in listed[1].splitlines()] if listed else []
+    cxx = tuple(os.path.realpath(h) for h in headers if "c++" in h or "g++-v" in h)
+    return Layout(Path(os.path.realpath(install)), cxx)
+
+
+def script(argv: Iterable[str], *, env: Mapping[str, str] | None = None) -> str:
+    """Return a script that calls ``argv`` with its own arguments behind."""
+    settings = "".join(f"{k}={shlex.quote(v)}\nexport {k}\n" for k, v in (env or {}).items())
+    return f'#!/bin/sh\n{settings}exec {shlex.join(argv)} "$@"\n'
+
+
+def driver_flags(prefix: Prefix) -> list[str]:
+    """Return what a compiler is told so that it compiles for the prefix.
+
+    ``-B`` names where start files and libraries are, since a distribution's gcc looks
+    for them below other names than ``lib64``. Unlike ``-L`` it comes after the caller's
+    own directories.
+    """
+    esysroot, libdir = os.fspath(prefix.staging.eroot), prefix.board.libdir
+    return [
+        f"--sysroot={esysroot}",
+        f"-B{esysroot}/usr/{libdir}/",
+        f"-B{esysroot}/{libdir}/",
+        f"-Wl,--dynamic-linker={prefix.eprefix}/{prefix.board.loader}",
+        f"-Wl,-rpath-link,{esysroot}/{libdir}:{esysroot}/usr/{libdir}",
+        *rpath_flags(prefix),
+    ]
+
+
+def write_tools(prefix: Prefix) -> None:
+    """Write the prefix's tools and the mirror of the compiler's directory."""
+    tools = prefix.tools_dir
+    tools.mkdir(parents=True, exist_ok=True)
+    gcc = layout(prefix.toolchain)
+    mirror = tools.parent / "gcc"
+    exec_prefix = _mirror(gcc.directory, mirror, prefix.toolchain)
+    for name, text in tool_scripts(prefix, gcc, exec_prefix).items():
+        _write_script(tools / name, text)
+
+
+def tool_scripts(prefix: Prefix, gcc: Layout, exec_prefix: str) -> dict[str, str]:
+    """Return the text of each tool of the prefix, by name."""
+    toolchain, chost = prefix.toolchain, prefix.board.chost
+    env = {"GCC_EXEC_PREFIX": exec_prefix}
+    flags = driver_flags(prefix)
+    cxx = [word for header in gcc.cxx_headers for word in ("-isystem", header)]
+    scripts = {
+        f"{chost}-gcc": script([toolchain.cc, *flags], env=env),
+        f"{chost}-cc": script([toolchain.cc, *flags], env=env),
+        f"{chost}-g++": script([toolchain.cxx, *flags, *cxx], env=env),
+        f"{chost}-c++": script([toolchain.cxx, *flags, *cxx], env=env),
+        f"{chost}-cpp": script([toolchain.cc, "-E", *flags], env=env),
+        f"{chost}-pkg-config": pkg_config_script(prefix),
+    }
+    for name in BINUTILS:
+        if tool := shutil.which(f"{toolchain.binutils_prefix}{name}"):
+            scripts[f"{chost}-{name}"] = script([tool])
+    for name in ("gcc-ar", "gcc-nm", "gcc-ranlib"):
+        if tool := shutil.which(f"{toolchain.binutils_prefix}{name}"):
+            scripts[f"{chost}-{name}"] = script([tool])
+    for name, real in HOST_TOOLS.items():
+        if not shutil.which(name) and (tool := shutil.which(real)):
+            scripts[name] = script([tool])
+    return scripts
+
+
+def pkg_config_script(prefix: Prefix) -> str:
+    """Return ``<chost>-pkg-config``: it sees the prefix's libraries and no others."""
+    usr = f"{prefix.staging.eroot}/usr"
+    env = {
+        "PKG_CONFIG_SYSROOT_DIR": os.fspath(prefix.staging.path),
+        "PKG_CONFIG_LIBDIR": f"{usr}/{prefix.board.libdir}/pkgconfig:{usr}/share/pkgconfig",
+        "PKG_CONFIG_SYSTEM_INCLUDE_PATH": f"{prefix.eprefix}/usr/include",
+        "PKG_CONFIG_SYSTEM_LIBRARY_PATH": f"{prefix.eprefix}/usr/{prefix.board.libdir}"
+        f":{prefix.eprefix}/{prefix.board.libdir}",
+    }
+    return "#!/bin/sh\nunset PKG_CONFIG_PATH\n" + script(["pkg-config"], env=env)[10:]
+
+
+def _mirror(directory: Path, mirror: Path, toolchain: Toolchain) -> str:
+    """Make the mirror of gcc's ``directory``; return what GCC_EXEC_PREFIX is to be.
+
+    GCC_EXEC_PREFIX names the directory two above, where gcc looks for
+    ``<machine>/<version>/``.
+    """
+    exec_prefix = mirror / "lib" / directory.parent.parent.name
+    here = exec_prefix / directory.parent.name / directory.name
+    shutil.rmtree(mirror, ignore_errors=True)
+    here.mkdir(parents=True)
+    for path in sorted(directory.iterdir()):
+        (here / path.name).symlink_to(os.path.realpath(path))
+    # gcc takes as and ld from beside itself, or from PATH, where another machine's may be.
+    for name in ("as", "ld"):
+        if (tool := shutil.which(f"{toolchain.binutils_prefix}{name}")) and not (
+            here / name
+        ).exists():
+            (here / name).symlink_to(os.path.realpath(tool))
+    return f"{exec_prefix}/"
+
+
+def _write_script(path: Path, text: str) -> None:
+    """Write a program; nothing ever sees half of it."""
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.chmod(0o755)
+    temporary.replace(path)
