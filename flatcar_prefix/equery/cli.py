@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Global options, and which module answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any, NamedTuple, TextIO
+
+from flatcar_prefix.equery.errors import BadOption, QueryError
+from flatcar_prefix.equery.options import HELP, Given, describe, help_rows, parse
+from flatcar_prefix.equery.screen import Screen
+from flatcar_prefix.equery.target import Target
+
+# Name, the letter that stands for it, how the overview shows both, and what it answers.
+QUERIES = (
+    ("belongs", "b", "(b)elongs", "which package FILES belong to"),
+    ("changes", "c", "(c)hanges", "what changed in PKG, by its ChangeLog or its repository"),
+    ("check", "k", "chec(k)", "whether PKG's files are as they were installed"),
+    ("depends", "d", "(d)epends", "which packages depend on ATOM"),
+    ("depgraph", "g", "dep(g)raph", "the tree of PKG's dependencies"),
+    ("files", "f", "(f)iles", "the files that PKG installed"),
+    ("has", "a", "h(a)s", "packages whose recorded KEY has a value"),
+    ("hasuse", "h", "(h)asuse", "packages that have a USE flag"),
+    ("keywords", "y", "ke(y)words", "PKG's keywords, by version and architecture"),
+    ("list", "l", "(l)ist", "packages that match PKG"),
+    ("meta", "m", "(m)eta", "PKG's metadata: maintainers, upstream, keywords"),
+    ("size", "s", "(s)ize", "the size of the files of PKG"),
+    ("uses", "u", "(u)ses", "PKG's USE flags, set and unset"),
+    ("which", "w", "(w)hich", "the ebuild that would be used for PKG"),
+)
+_NAMES = {word: name for name, letter, *_ in QUERIES for word in (name, letter)}
+_SUMMARY = "equery answers questions about the packages, files and USE flags of a prefix."
+_GLOBAL_ROWS = (
+    (" -h, --help", "display this help message"),
+    (" -q, --quiet", "minimal output"),
+    (" -C, --no-color", "turn off colors"),
+    (" -N, --no-pipe", "turn off pipe detection"),
+    (" -V, --version", "display version info"),
+)
+
+
+class Session(NamedTuple):
+    """What every query is given: the root it is about, and where its answer goes."""
+
+    target: Target
+    screen: Screen
+    env: Mapping[str, str]
+
+
+class _Leave(Exception):
+    """The command line is dealt with; the argument is the exit code."""
+
+
+def run(
+    argv: Sequence[str], *, env: Mapping[str, str], stdout: TextIO, stderr: TextIO
+) -> int:
+    """See `flatcar_prefix.equery.main`."""
+    screen = Screen(stdout, stderr, env)
+    try:
+        name, args = _read_global(argv, screen)
+        with Target(env) as target:
+            screen.use_color_map(target.config_root)
+            return _answer(name, args, Session(target, screen, env))
+    except _Leave as leave:
+        return int(leave.args[0])
+    except QueryError as error:
+        if screen.debug:
+            raise
+        if str(error):
+            screen.error(str(error))
+        return error.exit_code
+    finally:
+        stdout.flush()
+
+
+def _read_global(argv: Sequence[str], screen: Screen) -> tuple[str, list[str]]:
+    """The query's long name and its own arguments."""
+    from getopt import GetoptError, getopt
+
+    long = ["help", "quiet", "nocolor", "no-color", "no-pipe", "version", "debug"]
+    try:
+        found, args = getopt(list(argv), "hqCNV", long)
+    except GetoptError as error:
+        _misused(screen, f"Global {error}")
+    flags = {flag for flag, _ in found}
+    screen.quiet = bool(flags & {"-q", "--quiet"})
+    screen.debug |= "--debug" in flags
+    if flags & {"-N", "--no-pipe"}:
+        screen.piping = False
+    if screen.piping or flags & {"-C", "--no-color", "--nocolor"}:
+        screen.color = False
+    if flags & {"-V", "--version"}:
+        _print_version(screen)
+        raise _Leave(0)
+    wants_help = bool(flags & {"-h", "--help"})
+    if not args:
+        _print_overview(screen)
+        raise _Leave(0 if wants_help else 2)
+    if args[0] not in _NAMES:
+        _misused(screen, f"Unknown module '{args[0]}'")
+    return _NAMES[args[0]], [*args[1:], *(["--help"] if wants_help else [])]
+
+
+def _answer(name: str, args: list[str], session: Session) -> int:
+    module = import_module(f"flatcar_prefix.equery.{name}")
+    screen = session.screen
+    reader = getattr(module, "read_arguments", None)
+    try:
+        if reader is not None:
+            return int(module.run(reader(args, session), session))
+        given, operands = parse((HELP, *module.OPTIONS), args)
+        if "help" in given:
+            _print_help(module, name, screen)
+            return 0
+        if not operands:
+            _print_help(module, name, screen)
+            return 2
+        return int(module.run(given, operands, session))
+    except BadOption as error:
+        screen.error(str(error))
+        screen.out()
+        _print_help(module, name, screen, with_description=False)
+        return error.exit_code
+
+
+def _misused(screen: Screen, message: str) -> None:
+    screen.error(message)
+    _print_overview(screen, with_description=False)
+    raise _Leave(2)
+
+
+def _print_version(screen: Screen) -> None:
+    from flatcar_prefix import __version__
+
+    screen.out(f"{screen.section('equery')} (flatcar-prefix {__version__}) - {_SUMMARY}")
+
+
+def _print_overview(screen: Screen, *, with_description: bool = True) -> None:
+    if with_description:
+        screen.out(_SUMMARY)
+    screen.out(
+        f"{screen.emph('Usage:')} {screen.section('equery')} "
+        f"[{screen.paint('yellow', 'global-options')}] {screen.command('module-name')} "
+        f"[{screen.cpv('module-options')}]"
+    )
+    screen.out()
+    screen.out(screen.paint("yellow", "global options"))
+    screen.out(describe(_GLOBAL_ROWS, screen))
+    screen.out()
+    screen.out(f"{screen.command('modules')} ({screen.command('short name')})")
+    screen.out(describe([(f" {shown}", text) for _, _, shown, text in QUERIES], screen))
+
+
+def _print_help(
+    module: Any, name: str, screen: Screen, *, with_description: bool = True
+) -> None:
+    if with_description:
+        screen.out(module.__doc__.strip())
+        screen.out()
+    screen.out(
+        f"{screen.emph('Usage')}: {screen.command(name)} [{screen.cpv('options')}] "
+        f"{screen.emph(getattr(module, 'OPERAND', 'pkgspec'))}"
+    )
+    screen.out()
+    screen.out(screen.command("options"))
+    screen.out(describe(help_rows((HELP, *module.OPTIONS)), screen))
+    for line in getattr(module, "HELP_NOTES", ()):
+        screen.out(" " * 25 + line)
+
+
+__all__ = ["QUERIES", "Given", "Session", "run"]

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What is printed: colours, wrapping, and the order of the two streams."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import TextIO
+
+_ESC = "\x1b["
+_RESET = f"{_ESC}39;49;00m"
+# The colours by Portage's names, as a terminal is told them.
+_CODES = {
+    "bold": "01m",
+    "red": "31;01m",
+    "darkred": "31m",
+    "green": "32;01m",
+    "darkgreen": "32m",
+    "yellow": "33;01m",
+    "darkyellow": "33m",
+    "blue": "34;01m",
+    "purple": "35m",
+    "turquoise": "36;01m",
+    "darkgray": "30;01m",
+}
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_PIPED_WIDTH = 600
+
+
+class Screen:
+    """Both output streams, and how much and how colourfully to write to them."""
+
+    def __init__(self, stdout: TextIO, stderr: TextIO, env: Mapping[str, str]) -> None:
+        self._stdout = stdout
+        self._stderr = stderr
+        self._codes: dict[str, str] = {}
+        self.quiet = False
+        self.debug = bool(env.get("DEBUG"))
+        self.terminal = stdout.isatty()
+        self.piping = not self.terminal
+        # Known before any option is: --no-pipe does not narrow what is piped.
+        self.width = _terminal_width(stdout, env) - 1 if self.terminal else _PIPED_WIDTH
+        self.color = not (env.get("NO_COLOR") or env.get("NOCOLOR") in ("yes", "true"))
+        self._codes.update({name: _ESC + code for name, code in _CODES.items()})
+
+    @property
+    def verbose(self) -> bool:
+        return not (self.quiet or self.piping)
+
+    def use_color_map(self, config_root: str) -> None:
+        """Follows the user's color.map, as Portage does; most have none."""
+        if not self.color or not os.path.exists(
+            os.path.join(config_root, "etc/portage/color.map")
+        ):
+            return
+        from portage import output
+
+        output._init(config_root=config_root)
+        self._codes = {name: output.codes[name] for name in _CODES}
+
+    def out(self, text: object = "", end: str = "\n") -> None:
+        self._stdout.write(f"{text}{end}")
+
+    def err(self, text: str) -> None:
+        # In the order in which they were said, also where both go to one place.
+        self._stdout.flush()
+        self._stderr.write(text)
+        self._stderr.flush()
+
+    def error(self, text: str) -> None:
+        self.err(f"{self.paint('red', '!!! ')}{text}\n")
+
+    def warn(self, text: str) -> None:
+        self.err(f"!!! {text}\n")
+
+    def paint(self, color: str, text: object) -> str:
+        return f"{self._codes[color]}{text}{_RESET}" if self.color else str(text)
+
+    def emph(self, text: object) -> str:
+        return self.paint("bold", text)
+
+    path = slot = emph
+
+    def cpv(self, text: object) -> str:
+        return self.paint("green", text)
+
+    command = cpv
+
+    def number(self, text: object) -> str:
+        return self.paint("turquoise", text)
+
+    section = symlink = number
+
+    def useflag(self, text: object, *, enabled: bool = True) -> str:
+        return self.paint("red" if enabled else "blue", text)
+
+    def keyword(self, text: object, *, stable: bool = True, masked: bool = False) -> str:
+        return self.paint("green" if stable else "red" if masked else "blue", text)
+
+    def fill(self, text: str, first: str = "", rest: str = "") -> str:
+        """`text` in lines of the terminal's width, which colours do not count towards."""
+        return fill(text, self.width, first, rest)
+
+
+def fill(text: str, width: int, first: str = "", rest: str = "") -> str:
+    """Wraps at white space, kept within a line and dropped at its end; long words are cut."""
+    chunks = [chunk for chunk in re.split(r"(\s+)", _flatten(text)) if chunk]
+    chunks.reverse()
+    lines: list[str] = []
+    while chunks:
+        indent = rest if lines else first
+        room = width - visible(indent)
+        if lines and chunks[-1].isspace():
+            chunks.pop()
+        line = _one_line(chunks, room)
+        if line:
+            lines.append(indent + "".join(line))
+    return "\n".join(lines)
+
+
+def _one_line(chunks: list[str], room: int) -> list[str]:
+    """Takes from the end of `chunks` what fits into `room` columns."""
+    line: list[str] = []
+    used = 0
+    while chunks and used + visible(chunks[-1]) <= room:
+        line.append(chunks.pop())
+        used += visible(line[-1])
+    if chunks and visible(chunks[-1]) > room:
+        cut = _cut(chunks[-1], 1 if room < 1 else room - used)
+        line.append(chunks[-1][:cut])
+        chunks[-1] = chunks[-1][cut:]
+    if line and line[-1].isspace():
+        line.pop()
+    return line
+
+
+def _cut(word: str, room: int) -> int:
+    """Where to cut a word that is longer than a line: after its last hyphen, if it has one."""
+    hyphen = word.rfind("-", 0, room)
+    return hyphen + 1 if hyphen > 0 and word[:hyphen].strip("-") else room
+
+
+def _flatten(text: str) -> str:
+    return re.sub(r"[\t\n\v\f\r]", " ", text.expandtabs())
+
+
+def visible(text: str) -> int:
+    """The columns that `text` takes."""
+    return len(_ANSI.sub("", text)) if "\x1b" in text else len(text)
+
+
+def _terminal_width(stdout: TextIO, env: Mapping[str, str]) -> int:
+    if env.get("COLUMNS", "").isdigit() and int(env["COLUMNS"]) > 0:
+        return int(env["COLUMNS"])
+    try:
+        return os.get_terminal_size(stdout.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80
