@@ -118,6 +118,15 @@ def run(
     return result
 
 
+def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return an environment in which a tool does the same for every caller.
+
+    The caller's PATH, the directories of mkfs programs and ``settings``; nothing else.
+    """
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), *SBIN])
+    return {"PATH": path, "LC_ALL": "C", "TZ": "UTC", **(settings or {})}
+
+
 def exit_code(returncode: int) -> int:
     """Return what a shell would make of ``returncode``: 128 and the signal's number."""
     return 128 - returncode if returncode < 0 else returncode
@@ -139,3 +148,29 @@ def failure(
         hint=f"The command was: {shlex.join(os.fspath(word) for word in argv)}",
         exit_code=exit_code(result.returncode),
     )
+
+
+def start(
+    argv: Sequence[str | os.PathLike[str]], *, env: Mapping[str, str], output: IO[Any]
+) -> subprocess.Popen[bytes]:
+    """Start a program that reads nothing and writes everything to ``output``."""
+    command = [os.fspath(word) for word in argv]
+    command[0] = os.fspath(which(command[0]))
+    return subprocess.Popen(
+        command, env=dict(env), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+    )
+
+
+def wait(child: subprocess.Popen[bytes], *, seconds: float) -> int | None:
+    """Return the exit code of ``child``, None when it is still at it after ``seconds``.
+
+    When this process is interrupted meanwhile, so is the child, and it is waited for.
+    """
+    try:
+        return exit_code(child.wait(timeout=seconds))
+    except subprocess.TimeoutExpired:
+        return None
+    except BaseException:
+        child.terminate()
+        child.wait()
+        raise

@@ -1,0 +1,366 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""From final to a system extension: audit, selection, image, and what lies beside it."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from flatcar_prefix.errors import PrefixError, UsageError
+from flatcar_prefix.prefix import Prefix
+from flatcar_prefix.sysext import manifest, sbom, sysupdate, units
+from flatcar_prefix.sysext.images import FORMATS, Format, Job
+from flatcar_prefix.sysext.release import ANY, Release, check
+from flatcar_prefix.sysext.selection import MERGED, RULES, Entry, Selection, select
+
+SUMS = "SHA256SUMS"
+_REGULAR = 0o100644
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the caller wants of an image; see ``flatcar-prefix sysext --help``."""
+
+    format: str = "squashfs"
+    os_id: str = ANY
+    sysext_level: str = ""
+    version_id: str = ""
+    reload_manager: bool = False
+    units: bool = False
+    keep: tuple[str, ...] = ()
+    """Names of rules that do not apply: ``portage``, ``devel``, ``docs``, ``cache``."""
+    exclude: tuple[str, ...] = ()
+    sbom: str = ""
+    """``spdx`` or ``cyclonedx``; empty for none."""
+    sysupdate: str = ""
+    """URL of the directory from which systems download images; empty for none."""
+    image_version: str = ""
+    epoch: int | None = None
+    """SOURCE_DATE_EPOCH: no file of the image is newer. By default the newest file's time."""
+    verify: bool = True
+    level: int | None = None
+
+
+def sysext(
+    prefix: Prefix,
+    output: Path | str | None = None,
+    *,
+    options: Options | None = None,
+    progress: Callable[[str], None] | None = None,
+    **more: Any,
+) -> Path:
+    """Make the system extension image of ``prefix`` and return where it is.
+
+    ``output`` (default ``<name>.raw`` in the working directory) names the image and the
+    extension. ``more`` are fields of :class:`Options`, in place of ``options`` or on top of
+    it. Beside the image come its manifest, SHA256SUMS, and what else was asked for. Nothing
+    appears before all of it is done, and nothing is left behind when it cannot be.
+    :class:`PrefixError` when the audit finds errors or a tool fails; :class:`UsageError`
+    for what cannot be a system extension.
+    """
+    wanted = replace(options or Options(), **more)
+    say = progress or (lambda _: None)
+    form = _format(wanted.format)
+    target = _output(prefix, output, form)
+    release = _release(prefix, wanted, _stem(target, form))
+    _check(prefix, wanted)
+    audit = _audit(prefix, wanted, say)
+    with interruptible(), workplace(target) as work:
+        say("choosing files")
+        selection, epoch = choose(prefix, release, wanted)
+        image = work / target.name
+        scratch = work / ".scratch"
+        scratch.mkdir()
+        say(f"writing {form.name}")
+        link_dir = prefix.final.tmpdir if prefix.final.tmpdir.is_dir() else None
+        job = Job(selection, epoch, image, scratch, link_dir, wanted.level)
+        form.make(job)
+        shutil.rmtree(scratch)
+        say("writing the manifest")
+        _beside(prefix, wanted, release, job, audit)
+        _publish(work, target)
+    return target
+
+
+def _format(name: str) -> Format:
+    try:
+        return FORMATS[name]
+    except KeyError:
+        raise UsageError(
+            f"unknown format {name!r}", hint=f"Choose one of: {', '.join(FORMATS)}."
+        ) from None
+
+
+def _output(prefix: Prefix, output: Path | str | None, form: Format) -> Path:
+    path = Path(output) if output is not None else Path(prefix.name + form.suffix)
+    if path.is_dir() and form.suffix:
+        path = path / (prefix.name + form.suffix)
+    if form.suffix and path.suffix != form.suffix:
+        raise UsageError(
+            f"{path.name} is not the name of a {form.name} image",
+            hint=f"Name it {path.stem}{form.suffix}: systemd finds images by their suffix.",
+        )
+    if not path.parent.is_dir():
+        raise PrefixError(
+            f"there is no directory {path.parent}", hint="Make it, or give another -o FILE."
+        )
+    if not form.suffix and path.exists():
+        raise PrefixError(
+            f"{path} exists already", hint="Remove it first, or give another -o DIRECTORY."
+        )
+    return Path(os.path.abspath(path))
+
+
+def _stem(target: Path, form: Format) -> str:
+    return target.name.removesuffix(form.suffix) if form.suffix else target.name
+
+
+def _release(prefix: Prefix, wanted: Options, name: str) -> Release:
+    return check(
+        Release(
+            name=name,
+            architecture=prefix.board.systemd_arch,
+            os_id=wanted.os_id,
+            sysext_level=wanted.sysext_level,
+            version_id=wanted.version_id,
+            reload_manager=wanted.reload_manager,
+        )
+    )
+
+
+def _check(prefix: Prefix, wanted: Options) -> None:
+    """Raise what can be said without reading the prefix."""
+    if prefix.eprefix.split("/")[1] not in MERGED:
+        raise UsageError(
+            f"{prefix.eprefix} would not appear on any system: only /usr and /opt are merged",
+            hint=f"Set the prefix up anew below them, such as at /opt{prefix.eprefix}.",
+        )
+    if unknown := set(wanted.keep) - {rule.name for rule in RULES}:
+        raise UsageError(
+            f"there is no rule {', '.join(sorted(unknown))}",
+            hint=f"Rules are: {', '.join(rule.name for rule in RULES)}.",
+        )
+    if wanted.sbom and wanted.sbom not in sbom.SBOMS:
+        raise UsageError(
+            f"unknown bill of materials {wanted.sbom!r}",
+            hint=f"Choose one of: {', '.join(sbom.SBOMS)}.",
+        )
+    if wanted.image_version:
+        sysupdate.check_version(wanted.image_version)
+    if wanted.sysupdate:
+        sysupdate.check_url(wanted.sysupdate)
+        if FORMATS[wanted.format].suffix != ".raw":
+            raise UsageError(
+                f"systemd-sysupdate transfers no {wanted.format}",
+                hint="Choose a format that makes an image, such as squashfs.",
+            )
+    if not prefix.final.eroot.is_dir():
+        raise PrefixError(
+            f"there is nothing in {prefix.final.eroot}",
+            hint=f"Install something first, such as: emerge-prefix-{prefix.id} sys-apps/grep",
+        )
+
+
+def _audit(prefix: Prefix, wanted: Options, say: Callable[[str], None]) -> dict[str, Any]:
+    """Audit final and return what the manifest says of it."""
+    if not wanted.verify:
+        return {"run": False}
+    from flatcar_prefix.verify import verify
+
+    say("verifying")
+    report = verify(prefix.final)
+    if not report.ok:
+        raise PrefixError(
+            f"the prefix is not self-contained: {report.counts['error']} errors",
+            hint=f"See them with: flatcar-prefix verify {prefix.name}"
+            " (or ship it all the same with --no-verify).",
+        )
+    return {"run": True, "findings": dict(report.counts)}
+
+
+def choose(prefix: Prefix, release: Release, wanted: Options) -> tuple[Selection, int]:
+    """Return what goes into the image, and the time of everything that has none of its own."""
+    root, eprefix = prefix.final.path, prefix.eprefix
+    selection = select(root, eprefix, keep=wanted.keep, exclude=wanted.exclude)
+    text = release.text().encode()
+    more = [Entry(release.path, _REGULAR, len(text), content=text)]
+    if wanted.units:
+        offered = units.offered(selection, eprefix)
+        if not offered:
+            raise PrefixError(
+                f"the prefix has no units, sysusers.d or tmpfiles.d in {eprefix}/usr/lib",
+                hint="Leave out --units.",
+            )
+        more += [entry for entry in offered if entry.path not in selection.by_path]
+    epoch = selection.newest() if wanted.epoch is None else wanted.epoch
+    selection = selection.with_files(more).at(epoch, clamp=wanted.epoch is not None)
+    return selection, epoch
+
+
+def _beside(
+    prefix: Prefix, wanted: Options, release: Release, job: Job, audit: Mapping[str, Any]
+) -> None:
+    """Write the files that go beside the image, next to it in the workplace."""
+    work, contents = job.output.parent, manifest.contents(prefix.final, job.selection)
+    image: dict[str, Any] = {
+        "name": release.name,
+        "file": job.output.name,
+        "format": wanted.format,
+        "epoch": job.epoch,
+        "content": job.uuid,
+        "files": sum(not entry.is_dir for entry in job.selection.entries),
+        "unpacked_size": job.selection.size,
+    }
+    if job.output.is_file():
+        image |= {"size": job.output.stat().st_size, "sha256": sha256(job.output)}
+    document = manifest.manifest(
+        root=prefix.final,
+        release=release,
+        contents=contents,
+        selection=job.selection,
+        image=image,
+        audit=audit,
+        options={"keep": sorted(wanted.keep), "exclude": list(wanted.exclude)},
+    )
+    _text(work / f"{release.name}.manifest.json", manifest.to_json(document))
+    if wanted.sbom:
+        suffix, maker = sbom.SBOMS[wanted.sbom]
+        bill = maker(image, contents.packages, epoch=job.epoch)
+        _text(work / f"{release.name}{suffix}", manifest.to_json(bill))
+    if wanted.sysupdate:
+        version = wanted.image_version or sysupdate.version_at(job.epoch)
+        url = sysupdate.check_url(wanted.sysupdate)
+        text = sysupdate.transfer(release.name, url, release.architecture)
+        _text(work / f"{release.name}.conf", text)
+        os.link(
+            job.output, work / sysupdate.image_name(release.name, version, release.architecture)
+        )
+
+
+def _text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", errors="surrogateescape")
+
+
+def sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _publish(work: Path, target: Path) -> None:
+    """Put all files of the workplace in their places, the image last."""
+    directory = target.parent
+    made = sorted(path for path in work.iterdir() if path != work / target.name)
+    files = [path for path in [*made, work / target.name] if path.is_file()]
+    sums = {path.name: sha256(path) for path in files}
+    with _locked(directory):
+        _sync(work / target.name)
+        for path in made:
+            path.rename(directory / path.name)
+        (work / target.name).rename(target)
+        known = read_sums(directory / SUMS) | sums
+        text = "".join(f"{digest}  {name}\n" for name, digest in sorted(known.items()))
+        _text(work / SUMS, text)
+        (work / SUMS).rename(directory / SUMS)
+
+
+def _sync(path: Path) -> None:
+    """Have the image on the disk before it has its name."""
+    if path.is_file():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+def read_sums(path: Path) -> dict[str, str]:
+    """Return the digests in a SHA256SUMS file by name; of other files, if any."""
+    if not path.exists():
+        return {}
+    lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    return {name: digest for digest, _, name in (line.partition("  ") for line in lines) if name}
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Within, no other call writes to the directory's SHA256SUMS."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def workplace(target: Path) -> Iterator[Path]:
+    """Within, a directory beside ``target`` that is gone afterwards.
+
+    Its lock says that somebody is at work: what a killed process left behind is removed.
+    """
+    start = f".{target.name}.part-"
+    for old in target.parent.glob(start.replace("[", "[[]") + "*"):
+        _remove_abandoned(old)
+    work = Path(tempfile.mkdtemp(prefix=start, dir=target.parent))
+    descriptor = os.open(work, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _remove_abandoned(work: Path) -> None:
+    try:
+        descriptor = os.open(work, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(work, ignore_errors=True)
+    except BlockingIOError:
+        pass
+    finally:
+        os.close(descriptor)
+
+
+class _Interrupted(BaseException):
+    """A signal that ends the process, as an exception so that things are undone first."""
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Within, SIGTERM and SIGHUP undo what was begun before they end the process."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        caught.append(number)
+        raise _Interrupted
+
+    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield
+    except _Interrupted:
+        pass
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if caught:
+        os.kill(os.getpid(), caught[0])
+        raise PrefixError("interrupted", hint="Run the same command again.")

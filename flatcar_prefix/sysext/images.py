@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""From a selection to an image: one maker a format, each by the format's own tool.
+
+Every maker gives the same bytes for the same selection: files in order, owned by root,
+with the selection's times, and identifiers that are derived from what is in.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import IO
+
+from flatcar_prefix import process
+from flatcar_prefix.errors import PrefixError
+from flatcar_prefix.sysext import archive
+from flatcar_prefix.sysext.selection import CAPABILITY, Entry, Selection
+
+FICLONE = 0x40049409
+_NAMESPACE = uuid.UUID("1d7a3a5c-6f0e-4f6e-9f43-2f1a35b6a6f1")
+
+EXT4_FEATURES = (
+    "none,ext_attr,filetype,extent,sparse_super,large_file,huge_file,dir_nlink,"
+    "extra_isize,64bit,metadata_csum"
+)
+"""No journal, since the image is never written to, and nothing of the machine's mke2fs.conf."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One image to make."""
+
+    selection: Selection
+    epoch: int
+    output: Path
+    scratch: Path
+    """A directory on the output's file system, which the caller removes."""
+    link_dir: Path | None = None
+    """A directory on the prefix's file system, for trees of hard links."""
+    level: int | None = None
+    """How hard to compress, where the format does."""
+
+    @property
+    def uuid(self) -> str:
+        """The file system's identifier: two images with different files differ in it."""
+        digest = hashlib.sha256()
+        for e in self.selection.entries:
+            digest.update(
+                f"{e.path}\0{e.mode}\0{e.size}\0{e.mtime}\0{e.target}\0".encode(
+                    "utf-8", "surrogateescape"
+                )
+            )
+            digest.update(e.content)
+        return str(uuid.uuid5(_NAMESPACE, digest.hexdigest()))
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of the format's tool: none of the caller's settings."""
+        return process.environment(
+            {
+                "SOURCE_DATE_EPOCH": str(self.epoch),
+                "E2FSPROGS_FAKE_TIME": str(self.epoch),
+                "MKE2FS_CONFIG": os.devnull,
+                "MKE2FS_SYNC": "0",
+            }
+        )
+
+
+def make_tar(job: Job) -> None:
+    with job.output.open("xb") as out:
+        archive.write(job.selection, out)
+
+
+def make_directory(job: Job) -> None:
+    """A copy that shares nothing with the prefix but, where the file system can, blocks."""
+    job.output.mkdir()
+    plant(job.selection, job.output, how=clone)
+    if os.geteuid() == 0:
+        for entry in job.selection.entries:
+            # Before the mode: changing the owner clears setuid.
+            os.chown(job.output / entry.path, 0, 0, follow_symlinks=False)
+            if entry.is_file:
+                os.chmod(job.output / entry.path, entry.permissions)
+                if entry.capability:
+                    os.setxattr(job.output / entry.path, CAPABILITY, entry.capability)
+
+
+def make_squashfs(job: Job) -> None:
+    """By mksquashfs from a stream: nothing is copied, and every field of a file is ours."""
+    level = job.level or 17
+    argv = [
+        *("mksquashfs", "-", os.fspath(job.output), "-tar", "-noappend"),
+        *("-comp", "zstd", "-Xcompression-level", str(level), "-b", "1M"),
+        *("-mkfs-time", str(job.epoch), "-root-time", str(job.epoch)),
+        *("-root-mode", "0755", "-root-uid", "0", "-root-gid", "0"),
+        *("-quiet", "-no-progress", "-no-exports"),
+    ]
+    _feed(argv, job)
+    if not job.output.exists() or job.output.stat().st_size == 0:
+        raise PrefixError(
+            "mksquashfs wrote nothing", hint="Install squashfs-tools 4.5 or newer, which reads tar."
+        )
+
+
+def _feed(argv: list[str], job: Job) -> None:
+    """Run a program with the selection in tar's format as its standard input."""
+    program = process.which(argv[0])
+    with tempfile.TemporaryFile("w+", dir=job.scratch) as log:
+        child = subprocess.Popen(
+            [os.fspath(program), *argv[1:]],
+            env=job.environment(),
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+        )
+        assert child.stdin is not None
+        try:
+            _write_all(job.selection, child.stdin)
+            code = child.wait()
+        except BaseException:
+            child.kill()
+            child.wait()
+            raise
+        log.seek(0)
+        result = subprocess.CompletedProcess(argv, code, "", log.read())
+    # It says "corrupt" of a stream it does not understand, and exits 0.
+    if code or "FATAL" in result.stderr:
+        raise process.failure(argv, result)
+
+
+def _write_all(selection: Selection, pipe: IO[bytes]) -> None:
+    try:
+        with pipe:
+            archive.write(selection, pipe)
+    except BrokenPipeError:
+        pass  # The program says why it stopped reading.
+
+
+def make_erofs(job: Job) -> None:
+    """By mkfs.erofs from a tree of hard links; it clamps times to SOURCE_DATE_EPOCH."""
+    xattrs = any(entry.capability for entry in job.selection.entries)
+    with tree(job) as source:
+        argv = [
+            *("mkfs.erofs", f"-zlz4hc,{job.level or 12}", "-C65536", "-Eztailpacking"),
+            *("--all-root", "--preserve-mtime", "--quiet"),
+            *("-x0" if xattrs else "-x-1", "-U", job.uuid),
+            *(os.fspath(job.output), os.fspath(source)),
+        ]
+        process.run(argv, env=job.environment(), capture=True)
+
+
+def make_ext4(job: Job) -> None:
+    """By mke2fs, filled by debugfs straight from the prefix, since ``mke2fs -d`` would keep
+    the owners, the times of access and of change that the prefix happens to have."""
+    entries = job.selection.entries
+    blocks = sum(-(-entry.size // 4096) + 1 for entry in entries)
+    argv = [
+        *("mke2fs", "-q", "-F", "-t", "ext2", "-b", "4096", "-I", "256", "-m", "0"),
+        *("-O", EXT4_FEATURES, "-N", str(len(entries) + 16), "-U", job.uuid),
+        *("-E", f"hash_seed={job.uuid},lazy_itable_init=0,root_owner=0:0"),
+        *(os.fspath(job.output), str(blocks + blocks // 16 + len(entries) // 8 + 1024)),
+    ]
+    process.run(argv, env=job.environment(), capture=True)
+    script = job.scratch / "debugfs"
+    script.write_text(
+        "\n".join(ext4_commands(job)) + "\n", encoding="utf-8", errors="surrogateescape"
+    )
+    argv = ["debugfs", "-w", "-f", os.fspath(script), os.fspath(job.output)]
+    result = process.run(
+        argv, env=job.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    # It exits 0 whatever happens; the first line is its version.
+    if complaints := result.stderr.splitlines()[1:]:
+        result.stderr = "\n".join(complaints[:5])
+        raise process.failure(argv[:1], result)
+    process.run(["resize2fs", "-M", job.output], env=job.environment(), capture=True)
+
+
+def ext4_commands(job: Job) -> Iterator[str]:
+    """Yield the commands for debugfs that fill an empty file system."""
+    names: dict[tuple[int, int], str] = {}
+    links: Counter[str] = Counter()
+    yield "rmdir lost+found"
+    for number, entry in enumerate(job.selection.entries):
+        path = f"/{entry.path}"
+        if entry.inode and entry.inode in names:
+            links[names[entry.inode]] += 1
+            yield f'ln "{names[entry.inode]}" "{path}"'
+            continue
+        if entry.inode:
+            names[entry.inode] = path
+            links[path] += 1
+        if entry.is_dir:
+            yield f'mkdir "{path}"'
+        elif entry.is_link:
+            yield f'symlink "{path}" "{entry.target}"'
+        else:
+            yield f'write "{_source(entry, number, job)}" "{path}"'
+        if entry.capability:
+            file = job.scratch / f"capability-{number}"
+            file.write_bytes(entry.capability)
+            yield f'ea_set -f "{file}" "{path}" {CAPABILITY}'
+    # Last, for a file that comes into a directory changes its times.
+    for entry in job.selection.entries:
+        yield from _ext4_fields(f"/{entry.path}", entry.mtime)
+        yield f'sif "/{entry.path}" mode 0{entry.mode:o}'
+    yield from _ext4_fields("/", job.epoch)
+    for path, count in links.items():
+        yield f'sif "{path}" links_count {count}'
+
+
+def _ext4_fields(path: str, mtime: int) -> Iterator[str]:
+    for field in ("uid", "gid"):
+        yield f'sif "{path}" {field} 0'
+    for field in ("mtime", "atime", "ctime", "crtime"):
+        yield f'sif "{path}" {field} @{mtime}'
+
+
+def _source(entry: Entry, number: int, job: Job) -> Path:
+    if entry.source is not None:
+        return entry.source
+    file = job.scratch / f"content-{number}"
+    file.write_bytes(entry.content)
+    return file
+
+
+_BTRFS = """\
+mount -t tmpfs -o mode=0755 tmpfs "$1"
+tar --extract --file=- --directory="$1" --preserve-permissions --numeric-owner --xattrs \\
+    --xattrs-include='security.capability'
+touch --date="@$2" "$1"
+shift 2
+exec "$@"
+"""
+
+
+def make_btrfs(job: Job) -> None:
+    """By mkfs.btrfs from a tmpfs of its own.
+
+    It takes numbers of inodes, counts of links and the order of names from the tree that it
+    is given: on a fresh tmpfs, filled in order, those are the same every time.
+    """
+    source = job.scratch / "tree"
+    source.mkdir()
+    job.output.touch()
+    unshare = ["unshare", "--mount", "--propagation", "private"]
+    if os.geteuid() != 0:
+        unshare += ["--user", "--map-root-user"]
+    argv = [
+        *(*unshare, "sh", "-euc", _BTRFS, "sh", os.fspath(source), str(job.epoch)),
+        *("mkfs.btrfs", "-q", "-M", "-m", "single", "-d", "single", "-U", job.uuid),
+        *("--shrink", "--rootdir", os.fspath(source), os.fspath(job.output)),
+    ]
+    _feed(argv, job)
+
+
+@contextmanager
+def tree(job: Job) -> Iterator[Path]:
+    """Within, a directory holds the selection, by hard links wherever that can be.
+
+    Links cannot be made across file systems, nor by an ordinary user to another's files
+    (``fs.protected_hardlinks``): those files are copied.
+    """
+    parent = job.link_dir if job.link_dir and os.access(job.link_dir, os.W_OK) else job.scratch
+    with tempfile.TemporaryDirectory(dir=parent, prefix=".sysext-") as name:
+        path = Path(name)
+        path.chmod(0o755)
+        plant(job.selection, path, how=link_or_clone)
+        os.utime(path, (job.epoch, job.epoch))
+        yield path
+
+
+def plant(selection: Selection, directory: Path, *, how: Callable[[Entry, Path], None]) -> None:
+    """Make the files of ``selection`` below ``directory``, which exists and is empty."""
+    names: dict[tuple[int, int], Path] = {}
+    for entry in selection.entries:
+        path = directory / entry.path
+        if entry.is_dir:
+            path.mkdir()
+        elif entry.is_link:
+            path.symlink_to(entry.target)
+            os.utime(path, ns=(entry.mtime_ns, entry.mtime_ns), follow_symlinks=False)
+        elif entry.inode in names:
+            os.link(names[entry.inode], path)
+        elif entry.source is None:
+            path.write_bytes(entry.content)
+            _set(entry, path)
+        else:
+            how(entry, path)
+            if entry.inode:
+                names[entry.inode] = path
+    for entry in reversed(selection.entries):
+        if entry.is_dir:
+            _set(entry, directory / entry.path)
+
+
+def _set(entry: Entry, path: Path) -> None:
+    path.chmod(entry.permissions)
+    os.utime(path, ns=(entry.mtime_ns, entry.mtime_ns))
+
+
+def link_or_clone(entry: Entry, path: Path) -> None:
+    """Give the file a second name at ``path``, else copy it there."""
+    assert entry.source is not None
+    try:
+        os.link(entry.source, path, follow_symlinks=False)
+    except OSError:
+        clone(entry, path)
+
+
+def clone(entry: Entry, path: Path) -> None:
+    """Copy the file to ``path``, sharing its blocks where the file system can."""
+    assert entry.source is not None
+    with entry.source.open("rb") as source, path.open("xb") as target:
+        try:
+            fcntl.ioctl(target, FICLONE, source.fileno())
+        except OSError:
+            shutil.copyfileobj(source, target, 1 << 20)
+    _set(entry, path)
+    if path.stat().st_size != entry.size:
+        raise archive.changed(entry.source)
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of images."""
+
+    name: str
+    suffix: str
+    make: Callable[[Job], None]
+    kernel: str
+    """The oldest kernel that mounts what is made here; empty where nothing is mounted."""
+
+
+FORMATS: Mapping[str, Format] = MappingProxyType(
+    {
+        each.name: each
+        for each in (
+            Format("squashfs", ".raw", make_squashfs, "4.14"),
+            Format("erofs", ".raw", make_erofs, "5.17"),
+            Format("ext4", ".raw", make_ext4, "3.18"),
+            Format("btrfs", ".raw", make_btrfs, "5.4"),
+            Format("tar", ".tar", make_tar, ""),
+            Format("directory", "", make_directory, ""),
+        )
+    }
+)

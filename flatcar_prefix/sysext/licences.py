@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Gentoo's licence expressions in the words of SPDX."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from flatcar_prefix import portage_api
+
+SPDX: Mapping[str, str] = MappingProxyType(
+    {
+        "0BSD": "0BSD",
+        "AGPL-3": "AGPL-3.0-only",
+        "AGPL-3+": "AGPL-3.0-or-later",
+        "Apache-2.0": "Apache-2.0",
+        "Apache-2.0-with-LLVM-exceptions": "Apache-2.0 WITH LLVM-exception",
+        "Artistic": "Artistic-1.0-Perl",
+        "Artistic-2": "Artistic-2.0",
+        "BSD": "BSD-3-Clause",
+        "BSD-1": "BSD-1-Clause",
+        "BSD-2": "BSD-2-Clause",
+        "BSD-4": "BSD-4-Clause",
+        "Boost-1.0": "BSL-1.0",
+        "BZIP2": "bzip2-1.0.6",
+        "CC-BY-SA-4.0": "CC-BY-SA-4.0",
+        "CC0-1.0": "CC0-1.0",
+        "FDL-1.1": "GFDL-1.1-only",
+        "FDL-1.2": "GFDL-1.2-only",
+        "FDL-1.3": "GFDL-1.3-only",
+        "FDL-1.3+": "GFDL-1.3-or-later",
+        "GPL-1": "GPL-1.0-only",
+        "GPL-1+": "GPL-1.0-or-later",
+        "GPL-2": "GPL-2.0-only",
+        "GPL-2+": "GPL-2.0-or-later",
+        "GPL-3": "GPL-3.0-only",
+        "GPL-3+": "GPL-3.0-or-later",
+        "HPND": "HPND",
+        "ISC": "ISC",
+        "LGPL-2": "LGPL-2.0-only",
+        "LGPL-2+": "LGPL-2.0-or-later",
+        "LGPL-2.1": "LGPL-2.1-only",
+        "LGPL-2.1+": "LGPL-2.1-or-later",
+        "LGPL-3": "LGPL-3.0-only",
+        "LGPL-3+": "LGPL-3.0-or-later",
+        "MIT": "MIT",
+        "MPL-1.1": "MPL-1.1",
+        "MPL-2.0": "MPL-2.0",
+        "PSF-2": "PSF-2.0",
+        "PSF-2.4": "PSF-2.0",
+        "Unlicense": "Unlicense",
+        "ZLIB": "Zlib",
+        "ZPL": "ZPL-2.1",
+        "curl": "curl",
+        "libpng": "Libpng",
+        "libtiff": "libtiff",
+        "openssl": "OpenSSL",
+        "vim": "Vim",
+    }
+)
+"""Only licences of which SPDX has the same text; any other becomes a LicenseRef."""
+
+NOTHING = "NOASSERTION"
+
+
+def spdx(licence: str, *, use: Sequence[str] = ()) -> str:
+    """Return the SPDX expression of a LICENSE; :data:`NOTHING` for an empty or broken one."""
+    portage_api.import_portage()
+    from portage.dep import use_reduce
+    from portage.exception import InvalidDependString
+
+    try:
+        words = use_reduce(licence, uselist=list(use), opconvert=True)
+    except InvalidDependString:
+        return NOTHING
+    return _join(words, "AND") or NOTHING
+
+
+def _join(words: Sequence[Any], operator: str) -> str:
+    """Return the expression of what ``use_reduce`` gives: lists, ``||`` first for a choice."""
+    parts: list[str] = []
+    for word in words:
+        part = _part(word, operator)
+        if part and part not in parts:
+            parts.append(part)
+    return f" {operator} ".join(parts)
+
+
+def _part(word: Any, operator: str) -> str:
+    if isinstance(word, str):
+        return SPDX.get(word) or reference(word)
+    choice = bool(word) and word[0] == "||"
+    inner = "OR" if choice else "AND"
+    text = _join(word[1:] if choice else word, inner)
+    return f"({text})" if f" {inner} " in text and inner != operator else text
+
+
+def reference(name: str) -> str:
+    """Return SPDX's reference to a licence that it has no name for."""
+    return "LicenseRef-" + re.sub(r"[^A-Za-z0-9.-]", "-", name.replace("+", "-or-later"))
+
+
+def references(expression: str) -> list[str]:
+    """Return the references in an expression, each once."""
+    return sorted(set(re.findall(r"LicenseRef-[A-Za-z0-9.-]+", expression)))
