@@ -42,7 +42,8 @@ def write(selection: Selection, out: IO[bytes]) -> None:
         link = names.get(entry.inode, "") if entry.inode else ""
         info = header(entry, link=link)
         # Not all readers know pax headers, so they are only where nothing else will do.
-        form = tarfile.PAX_FORMAT if entry.capability and not link else tarfile.GNU_FORMAT
+        pax = entry.capability and not link
+        form = tarfile.PAX_FORMAT if pax else tarfile.GNU_FORMAT
         out.write(info.tobuf(form, "utf-8", "surrogateescape"))
         if entry.is_file and not link:
             copy(entry, out)

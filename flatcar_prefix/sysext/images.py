@@ -68,7 +68,6 @@ class Job:
         """Return the environment of the format's tool: none of the caller's settings."""
         return process.environment(
             {
-                "SOURCE_DATE_EPOCH": str(self.epoch),
                 "E2FSPROGS_FAKE_TIME": str(self.epoch),
                 "MKE2FS_CONFIG": os.devnull,
                 "MKE2FS_SYNC": "0",
@@ -84,15 +83,17 @@ def make_tar(job: Job) -> None:
 def make_directory(job: Job) -> None:
     """A copy that shares nothing with the prefix but, where the file system can, blocks."""
     job.output.mkdir()
+    job.output.chmod(0o755)
     plant(job.selection, job.output, how=clone)
     if os.geteuid() == 0:
         for entry in job.selection.entries:
+            path = job.output / entry.path
             # Before the mode: changing the owner clears setuid.
-            os.chown(job.output / entry.path, 0, 0, follow_symlinks=False)
+            os.chown(path, 0, 0, follow_symlinks=False)
             if entry.is_file:
-                os.chmod(job.output / entry.path, entry.permissions)
+                path.chmod(entry.permissions)
                 if entry.capability:
-                    os.setxattr(job.output / entry.path, CAPABILITY, entry.capability)
+                    os.setxattr(path, CAPABILITY, entry.capability)
 
 
 def make_squashfs(job: Job) -> None:
@@ -156,7 +157,8 @@ def make_erofs(job: Job) -> None:
             *("-x0" if xattrs else "-x-1", "-U", job.uuid),
             *(os.fspath(job.output), os.fspath(source)),
         ]
-        process.run(argv, env=job.environment(), capture=True)
+        clamp = {"SOURCE_DATE_EPOCH": str(job.epoch)}
+        process.run(argv, env=job.environment() | clamp, capture=True)
 
 
 def make_ext4(job: Job) -> None:

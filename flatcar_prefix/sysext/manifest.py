@@ -89,9 +89,7 @@ def _owned(root: Root, cpv: Any) -> set[str]:
     """Return the files of a package, directories aside, as they are on the target."""
     above = os.fspath(root.path).rstrip("/")
     entries: Mapping[str, tuple[str, ...]] = root.vardb._dblink(cpv).getcontents()
-    return {
-        path.removeprefix(above) for path, (kind, *_) in entries.items() if kind not in ("dir",)
-    }
+    return {path.removeprefix(above) for path, (kind, *_) in entries.items() if kind != "dir"}
 
 
 def manifest(

@@ -64,7 +64,7 @@ def check(release: Release) -> Release:
         if value and not _VALUE.fullmatch(value):
             raise UsageError(
                 f"{option} {value!r} is not a value of os-release",
-                hint="Use lower-case letters, digits, dot, underscore and dash, as os-release does.",
+                hint="Use a-z, 0-9, dot, underscore and dash, as os-release does.",
             )
     if not release.os_id:
         raise UsageError("--os is empty", hint=f"Leave it out: {ANY} fits every system.")

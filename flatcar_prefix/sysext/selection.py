@@ -386,7 +386,7 @@ def _without_dangling(root: Path, found: list[Entry]) -> tuple[list[Entry], list
     One that leads nowhere in the root either stays: that is for the audit to say.
     """
     shipped = {entry.path: entry for entry in found}
-    dangling = []
+    dangling: list[Entry] = []
     while True:
         lost = [e for e in shipped.values() if e.is_link and _lost(root, e, shipped)]
         if not lost:
