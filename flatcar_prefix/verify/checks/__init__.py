@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The checks, one family a module: each takes what it needs and yields findings."""

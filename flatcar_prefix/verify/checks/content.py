@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Paths of the build machine inside files."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from flatcar_prefix.verify.findings import Finding
+
+_LONGER_NAME = re.compile(rb"[A-Za-z0-9_-]|\.[A-Za-z0-9]")
+_PATH_BEFORE = re.compile(rb"[A-Za-z0-9_.+@~%)}-]\Z")
+_OPTION_BEFORE = re.compile(rb"(?:\A|[^A-Za-z0-9])-[A-Za-z]\Z")
+_PATH = re.compile(rb"[^\0-\x20\x7f-\xff\"'`;:,<>|()\[\]{}]{1,200}")
+
+
+class Hit(NamedTuple):
+    offset: int
+    path: str
+
+
+class Forbidden:
+    """Directories that nothing which is shipped may name."""
+
+    def __init__(self, paths: Iterable[str], eprefix: str) -> None:
+        raw = {os.fsencode(path.rstrip("/")) for path in paths}
+        # A directory above the prefix would be found in every path of the target.
+        prefix = os.fsencode(eprefix)
+        candidates = {p for p in raw if p and not (prefix + b"/").startswith(p + b"/")}
+        self.patterns = sorted(
+            p for p in candidates if not any(p.startswith(o + b"/") for o in candidates)
+        )
+        self._prefix = prefix
+        self.margin = max([len(prefix), *map(len, self.patterns)]) + 256
+
+    def names(self, path: str) -> bool:
+        """Return whether a path is one of these directories or lies in one."""
+        raw = os.fsencode(path)
+        return any(raw == p or raw.startswith(p + b"/") for p in self.patterns)
+
+    def search(self, data: bytes, *, text: bool) -> Hit | None:
+        """Return the first place in ``data`` that names one of them."""
+        hits = (self._find(data, pattern, text) for pattern in self.patterns)
+        return min((hit for hit in hits if hit), default=None)
+
+    def _find(self, data: bytes, pattern: bytes, text: bool) -> Hit | None:
+        at = 0
+        while (at := data.find(pattern, at)) >= 0:
+            if self._is_path(data, at, at + len(pattern), text):
+                match = _PATH.match(data, at)
+                return Hit(at, os.fsdecode(match.group() if match else pattern))
+            at += 1
+        return None
+
+    def _is_path(self, data: bytes, start: int, end: int, text: bool) -> bool:
+        """Return whether what stands here is this very directory, or something in it."""
+        if _LONGER_NAME.match(data, end):
+            return False
+        before = data[max(0, start - len(self._prefix)) : start]
+        if before == self._prefix:
+            return False
+        # In a binary file any byte may stand before a string, a letter by chance too.
+        return not text or not _PATH_BEFORE.search(before) or bool(_OPTION_BEFORE.search(before))
+
+
+class Scan:
+    """A search for forbidden paths in a file that comes in chunks."""
+
+    def __init__(self, forbidden: Forbidden, *, text: bool) -> None:
+        self.hit: Hit | None = None
+        self._forbidden = forbidden
+        self._text = text
+        self._kept = b""
+        self._base = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether further chunks change nothing."""
+        return self.hit is not None or not self._forbidden.patterns
+
+    def feed(self, chunk: bytes, *, last: bool) -> None:
+        """Search one more chunk, the end of the one before it in front."""
+        if self.done:
+            return
+        margin = self._forbidden.margin
+        data = self._kept + chunk if self._kept else chunk
+        hit = self._forbidden.search(data, text=self._text)
+        # What ends in the margin may go on in the next chunk: it is seen again there.
+        if hit and (last or hit.offset + margin <= len(data)):
+            self.hit = Hit(self._base + hit.offset, hit.path)
+        elif not last:
+            self._kept = data[-2 * margin :]
+            self._base += len(data) - len(self._kept)
+
+
+def check_content(path: str, hit: Hit | None, *, text: bool, line: int) -> Iterator[Finding]:
+    """Yield a finding for a place in a file that names a directory of the build machine."""
+    if hit is None:
+        return
+    if text:
+        yield Finding("text-build-path", path, f"line {line} names {hit.path}")
+    else:
+        yield Finding("binary-build-path", path, f"names {hit.path} (at {hit.offset:#x})")
+
+
+def is_text(head: bytes) -> bool:
+    """Return whether a file that begins so is text."""
+    return b"\0" not in head[:8192]

@@ -1,0 +1,414 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Reads of an ELF file what its loader reads, and no more.
+
+pyelftools builds a parsed object for every structure that it touches: 5 to 20
+milliseconds a file, which is an order of magnitude over what an audit of a large prefix
+can afford. This reader follows the program headers to the dynamic segment, the
+version tables and the notes, by :mod:`struct`; the tests hold it against pyelftools on
+real files. Names of machines are pyelftools' own.
+
+Everything read is believed only within the file's bounds and within limits that no sane
+file comes near: :class:`ElfError` otherwise. Nothing here loops for longer than a file
+is long.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+MAGIC = b"\x7fELF"
+
+ET_REL, ET_EXEC, ET_DYN, ET_CORE = 1, 2, 3, 4
+PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_NOTE = 1, 2, 3, 4
+PT_GNU_STACK = 0x6474E551
+PF_X = 1
+PN_XNUM = 0xFFFF
+
+DT_NEEDED, DT_STRTAB, DT_STRSZ, DT_SONAME, DT_RPATH = 1, 5, 10, 14, 15
+DT_TEXTREL, DT_RUNPATH, DT_FLAGS = 22, 29, 30
+DT_FLAGS_1, DT_VERDEF, DT_VERDEFNUM = 0x6FFFFFFB, 0x6FFFFFFC, 0x6FFFFFFD
+DT_VERNEED, DT_VERNEEDNUM, DT_FILTER = 0x6FFFFFFE, 0x6FFFFFFF, 0x7FFFFFFF
+DF_TEXTREL = 0x4
+DF_1_NODEFLIB, DF_1_PIE = 0x800, 0x08000000
+VER_FLG_BASE, VER_FLG_WEAK = 0x1, 0x2
+
+NT_GNU_ABI_TAG, NT_GNU_PROPERTY = 1, 5
+GNU_PROPERTY_X86_ISA_1_NEEDED = 0xC0008002
+
+_MAX_PHNUM = 4096
+_MAX_DYNAMIC = 1 << 20
+_MAX_NOTES = 1 << 20
+_MAX_STRING = 4096
+_MAX_NEEDED = 2048
+_MAX_VERSIONS = 16384
+
+
+class ElfError(Exception):
+    """The file is no ELF file that a loader could load; says why in one line."""
+
+
+class Source:
+    """The bytes of an open file: the head in memory, the rest read when asked for."""
+
+    def __init__(self, fd: int, size: int, head: bytes) -> None:
+        self.fd = fd
+        self.size = size
+        self.head = head
+
+    def take(self, offset: int, length: int, what: str) -> bytes:
+        """Return ``length`` bytes at ``offset``, or raise :class:`ElfError`."""
+        end = offset + length
+        if offset < 0 or end > self.size:
+            raise ElfError(f"{what} at {offset:#x} reaches beyond the end of the file")
+        if end <= len(self.head):
+            return self.head[offset:end]
+        data = os.pread(self.fd, length, offset)
+        if len(data) != length:
+            raise ElfError(f"{what} at {offset:#x} cannot be read")
+        return data
+
+    def take_some(self, offset: int, length: int, what: str) -> bytes:
+        """Return up to ``length`` bytes at ``offset``, at least one."""
+        return self.take(offset, max(1, min(length, self.size - offset)), what)
+
+
+class _Layout(NamedTuple):
+    """How the structures lie in a file of this class and byte order."""
+
+    header: struct.Struct
+    segment: struct.Struct
+    dynamic: struct.Struct
+    order: str
+    bits: int
+
+
+def _layout(bits: int, order: str) -> _Layout:
+    word = "Q" if bits == 64 else "I"
+    return _Layout(
+        header=struct.Struct(f"{order}HHI{word}{word}{word}IHHHHHH"),
+        segment=struct.Struct(f"{order}IIQQQQQQ" if bits == 64 else f"{order}IIIIIIII"),
+        dynamic=struct.Struct(f"{order}{word}{word}"),
+        order=order,
+        bits=bits,
+    )
+
+
+_LAYOUTS = {
+    (elf_class, data): _layout(bits, order)
+    for elf_class, bits in ((1, 32), (2, 64))
+    for data, order in ((1, "<"), (2, ">"))
+}
+_WORD = {"<": struct.Struct("<I"), ">": struct.Struct(">I")}
+_VERDEF = {order: struct.Struct(f"{order}HHHHIII") for order in "<>"}
+_VERNEED = {order: struct.Struct(f"{order}HHIII") for order in "<>"}
+_VERNAUX = {order: struct.Struct(f"{order}IHHII") for order in "<>"}
+_NOTE = {order: struct.Struct(f"{order}III") for order in "<>"}
+
+
+class Segment(NamedTuple):
+    kind: int
+    flags: int
+    offset: int
+    address: int
+    size: int
+    align: int
+
+
+@dataclass(frozen=True, slots=True)
+class Elf:
+    """What a loader, and one who audits for it, wants to know of a file."""
+
+    machine: int
+    bits: int
+    little: bool
+    type: int
+    interpreter: str | None = None
+    dynamic: bool = False
+    soname: str | None = None
+    needed: tuple[str, ...] = ()
+    rpath: tuple[str, ...] | None = None
+    runpath: tuple[str, ...] | None = None
+    version_needs: tuple[tuple[str, str, bool], ...] = ()
+    """File, version, and whether it is weak."""
+    version_definitions: frozenset[str] | None = None
+    """None for a library without versions."""
+    stack_flags: int | None = None
+    """None where no segment speaks of the stack."""
+    textrel: bool = False
+    nodeflib: bool = False
+    pie: bool = False
+    kernel: tuple[int, int, int] | None = None
+    isa: int = 0
+    """Bits of GNU_PROPERTY_X86_ISA_1_NEEDED: 1 baseline, 2 v2, 4 v3, 8 v4."""
+
+    @property
+    def is_program(self) -> bool:
+        """Whether a kernel is meant to start it, a library with an interpreter left out."""
+        return self.interpreter is not None and (self.soname is None or self.pie)
+
+
+def read_elf(source: Source) -> Elf:
+    """Return what the file says; :class:`ElfError` when it is broken."""
+    ident = source.take(0, 16, "the ELF header")
+    if ident[:4] != MAGIC:
+        raise ElfError("it is no ELF file")
+    try:
+        layout = _LAYOUTS[ident[4], ident[5]]
+    except KeyError:
+        raise ElfError(f"unknown class {ident[4]} or byte order {ident[5]}") from None
+    header = layout.header
+    fields = header.unpack(source.take(16, header.size, "the ELF header"))
+    kind, machine = fields[0], fields[1]
+    common = {"machine": machine, "bits": layout.bits, "little": layout.order == "<", "type": kind}
+    if kind not in (ET_EXEC, ET_DYN):
+        return Elf(**common)
+    segments = _segments(source, layout, fields)
+    return _loadable(source, layout, segments, common)
+
+
+def _segments(source: Source, layout: _Layout, fields: tuple[int, ...]) -> list[Segment]:
+    offset, entry_size, count = fields[4], fields[8], fields[9]
+    if not count:
+        return []
+    size = layout.segment.size
+    if entry_size != size:
+        raise ElfError(f"program headers of {entry_size} bytes")
+    if count > _MAX_PHNUM or count == PN_XNUM:
+        raise ElfError(f"{count} program headers")
+    data = source.take(offset, count * size, "the table of program headers")
+    if layout.bits == 64:
+        return [
+            Segment(kind, flags, start, address, length, align)
+            for kind, flags, start, address, _, length, _, align in layout.segment.iter_unpack(data)
+        ]
+    return [
+        Segment(kind, flags, start, address, length, align)
+        for kind, start, address, _, length, _, flags, align in layout.segment.iter_unpack(data)
+    ]
+
+
+def _loadable(
+    source: Source, layout: _Layout, segments: list[Segment], common: dict[str, int | bool]
+) -> Elf:
+    interpreter: str | None = None
+    stack: int | None = None
+    kernel: tuple[int, int, int] | None = None
+    isa = 0
+    dynamic: dict[int, list[int]] | None = None
+    loads = [s for s in segments if s.kind == PT_LOAD]
+    for segment in segments:
+        if segment.kind == PT_INTERP:
+            interpreter = _interpreter(source, segment)
+        elif segment.kind == PT_GNU_STACK:
+            stack = segment.flags
+        elif segment.kind == PT_NOTE:
+            kernel_here, isa_here = _notes(source, layout, segment)
+            kernel, isa = kernel_here or kernel, isa | isa_here
+        elif segment.kind == PT_DYNAMIC:
+            dynamic = _dynamic(source, layout, segment)
+    found: dict[str, object] = {}
+    if dynamic is not None:
+        found = _dynamic_facts(source, layout, loads, dynamic)
+    return Elf(
+        **common,  # type: ignore[arg-type]
+        interpreter=interpreter,
+        stack_flags=stack,
+        kernel=kernel,
+        isa=isa,
+        **found,  # type: ignore[arg-type]
+    )
+
+
+def _interpreter(source: Source, segment: Segment) -> str:
+    if segment.size > _MAX_STRING:
+        raise ElfError("an interpreter's path of more than 4096 bytes")
+    raw = source.take(segment.offset, segment.size, "the interpreter's path")
+    return os.fsdecode(raw.split(b"\0", 1)[0])
+
+
+def _dynamic(source: Source, layout: _Layout, segment: Segment) -> dict[int, list[int]]:
+    """Return the entries of the dynamic segment by tag, up to DT_NULL."""
+    size = layout.dynamic.size
+    length = segment.size - segment.size % size
+    if length > _MAX_DYNAMIC:
+        raise ElfError(f"a dynamic segment of {length} bytes")
+    data = source.take(segment.offset, length, "the dynamic segment")
+    entries: dict[int, list[int]] = {}
+    for tag, value in layout.dynamic.iter_unpack(data):
+        if not tag:
+            break
+        entries.setdefault(tag, []).append(value)
+    return entries
+
+
+class _Strings:
+    """The dynamic string table."""
+
+    def __init__(self, source: Source, offset: int, size: int) -> None:
+        self.source = source
+        self.offset = offset
+        self.size = size
+        whole = size <= 1 << 16
+        self.data = source.take(offset, size, "the string table") if whole else b""
+
+    def get(self, index: int) -> str:
+        if index >= self.size:
+            raise ElfError(f"a name beyond the end of the string table ({index:#x})")
+        if self.data:
+            end = self.data.find(b"\0", index, index + _MAX_STRING)
+            raw = self.data[index:end]
+        else:
+            length = min(_MAX_STRING, self.size - index)
+            window = self.source.take(self.offset + index, length, "a name")
+            end = window.find(b"\0")
+            raw = window[:end]
+        if end < 0:
+            raise ElfError(f"a name without an end ({index:#x})")
+        return os.fsdecode(raw)
+
+
+def _dynamic_facts(
+    source: Source, layout: _Layout, loads: list[Segment], dynamic: dict[int, list[int]]
+) -> dict[str, object]:
+    def last(tag: int) -> int | None:
+        values = dynamic.get(tag)
+        return values[-1] if values else None
+
+    def file_offset(address: int, what: str) -> int:
+        for load in loads:
+            if load.address <= address < load.address + load.size:
+                return address - load.address + load.offset
+        raise ElfError(f"{what} lies in no segment ({address:#x})")
+
+    address, size = last(DT_STRTAB), last(DT_STRSZ)
+    if address is None:
+        if dynamic.keys() & {DT_NEEDED, DT_SONAME, DT_RPATH, DT_RUNPATH, DT_VERNEED, DT_VERDEF}:
+            raise ElfError("names without a string table")
+        return {"dynamic": True}
+    strings = _Strings(source, file_offset(address, "the string table"), size or 0)
+    needed = [*dynamic.get(DT_NEEDED, ()), *dynamic.get(DT_FILTER, ())]
+    if len(needed) > _MAX_NEEDED:
+        raise ElfError(f"{len(needed)} needed libraries")
+
+    def name(tag: int) -> str | None:
+        index = last(tag)
+        return None if index is None else strings.get(index)
+
+    def search_path(tag: int) -> tuple[str, ...] | None:
+        text = name(tag)
+        return None if text is None else tuple(text.split(":")) if text else ()
+
+    flags_1 = last(DT_FLAGS_1) or 0
+    facts: dict[str, object] = {
+        "dynamic": True,
+        "soname": name(DT_SONAME),
+        "needed": tuple(strings.get(index) for index in needed),
+        "rpath": search_path(DT_RPATH),
+        "runpath": search_path(DT_RUNPATH),
+        "textrel": DT_TEXTREL in dynamic or bool((last(DT_FLAGS) or 0) & DF_TEXTREL),
+        "nodeflib": bool(flags_1 & DF_1_NODEFLIB),
+        "pie": bool(flags_1 & DF_1_PIE),
+    }
+    where = last(DT_VERNEED)
+    if where is not None:
+        start = file_offset(where, "the table of needed versions")
+        table = _version_needs(source, layout.order, start, last(DT_VERNEEDNUM) or 0, strings)
+        facts["version_needs"] = tuple(table)
+    where = last(DT_VERDEF)
+    if where is not None:
+        start = file_offset(where, "the table of versions")
+        names = _versions(source, layout.order, start, last(DT_VERDEFNUM) or 0, strings)
+        facts["version_definitions"] = frozenset(names)
+    return facts
+
+
+def _versions(
+    source: Source, order: str, offset: int, count: int, strings: _Strings
+) -> Iterator[str]:
+    """Yield the versions that a library defines, its own name left out."""
+    if count > _MAX_VERSIONS:
+        raise ElfError(f"{count} versions")
+    layout, word = _VERDEF[order], _WORD[order]
+    what = "the table of versions"
+    for _ in range(count):
+        fields = layout.unpack(source.take(offset, layout.size, what))
+        flags, names, aux, following = fields[1], fields[3], fields[5], fields[6]
+        if names and not flags & VER_FLG_BASE:
+            (index,) = word.unpack(source.take(offset + aux, 4, what))
+            yield strings.get(index)
+        if not following:
+            break
+        offset += following
+
+
+def _version_needs(
+    source: Source, order: str, offset: int, count: int, strings: _Strings
+) -> Iterator[tuple[str, str, bool]]:
+    if count > _MAX_NEEDED:
+        raise ElfError(f"versions of {count} libraries")
+    layout, aux_layout = _VERNEED[order], _VERNAUX[order]
+    what = "the table of needed versions"
+    total = 0
+    for _ in range(count):
+        _, names, file, aux, following = layout.unpack(source.take(offset, layout.size, what))
+        total += names
+        if total > _MAX_VERSIONS:
+            raise ElfError(f"{total} needed versions")
+        library = strings.get(file)
+        at = offset + aux
+        for _ in range(names):
+            fields = aux_layout.unpack(source.take(at, aux_layout.size, what))
+            yield library, strings.get(fields[3]), bool(fields[1] & VER_FLG_WEAK)
+            if not fields[4]:
+                break
+            at += fields[4]
+        if not following:
+            break
+        offset += following
+
+
+def _notes(
+    source: Source, layout: _Layout, segment: Segment
+) -> tuple[tuple[int, int, int] | None, int]:
+    """Return the lowest kernel and the processor's level that a segment of notes speaks of."""
+    if segment.size > _MAX_NOTES:
+        raise ElfError(f"notes of {segment.size} bytes")
+    data = source.take(segment.offset, segment.size, "the notes")
+    header, word = _NOTE[layout.order], _WORD[layout.order]
+    align = 8 if segment.align == 8 else 4
+    kernel, isa, at = None, 0, 0
+    while at + 12 <= len(data):
+        name_size, size, kind = header.unpack_from(data, at)
+        start = _aligned(at + 12 + name_size, align)
+        end = start + size
+        if end > len(data):
+            raise ElfError("a note that reaches beyond its segment")
+        if data[at + 12 : at + 12 + name_size] == b"GNU\0":
+            description = data[start:end]
+            if kind == NT_GNU_ABI_TAG and size >= 16:
+                system, *version = (word.unpack_from(description, i)[0] for i in (0, 4, 8, 12))
+                if system == 0:
+                    kernel = (version[0], version[1], version[2])
+            elif kind == NT_GNU_PROPERTY:
+                isa |= _isa(description, word, layout.bits // 8)
+        at = _aligned(end, align)
+    return kernel, isa
+
+
+def _isa(properties: bytes, word: struct.Struct, align: int) -> int:
+    isa, at = 0, 0
+    while at + 8 <= len(properties):
+        (kind,) = word.unpack_from(properties, at)
+        (size,) = word.unpack_from(properties, at + 4)
+        if kind == GNU_PROPERTY_X86_ISA_1_NEEDED and size >= 4 and at + 12 <= len(properties):
+            isa |= word.unpack_from(properties, at + 8)[0]
+        at = _aligned(at + 8 + size, align)
+    return isa
+
+
+def _aligned(position: int, align: int) -> int:
+    return (position + align - 1) & -align

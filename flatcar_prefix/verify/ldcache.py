@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Reads ld.so.cache as ldconfig(8) of glibc 2.2 and later writes it."""
+
+from __future__ import annotations
+
+import os
+import struct
+
+_OLD_MAGIC = b"ld.so-1.7.0\0"
+_MAGIC = b"glibc-ld.so.cache1.1"
+_HEADER = struct.Struct("<20sIIB3xI12x")
+_ENTRY = struct.Struct("<iIIIQ")
+_MAX_ENTRIES = 1 << 18
+
+
+class CacheError(Exception):
+    """The cache is broken; says why in one line."""
+
+
+def read_cache(data: bytes) -> dict[str, str]:
+    """Return where each library is, for a processor without special abilities.
+
+    :class:`CacheError` for what is no cache, or for one that is broken.
+    """
+    start = 0
+    if data.startswith(_OLD_MAGIC):
+        # The format before glibc 2.2 stands first in a cache "compatible" with both.
+        if len(data) < 16:
+            raise CacheError("it is cut off")
+        (count,) = struct.unpack_from("<I", data, 12)
+        start = (16 + 12 * count + 7) & -8
+    if data[start : start + len(_MAGIC)] != _MAGIC:
+        raise CacheError("it is not in the format of glibc 2.2 or later")
+    if len(data) < start + _HEADER.size:
+        raise CacheError("it is cut off")
+    _, count, _, _, _ = _HEADER.unpack_from(data, start)
+    entries_end = start + _HEADER.size + count * _ENTRY.size
+    if count > _MAX_ENTRIES or entries_end > len(data):
+        raise CacheError(f"it claims {count} libraries")
+    libraries: dict[str, str] = {}
+    for _, key, value, _, hwcap in _ENTRY.iter_unpack(data[start + _HEADER.size : entries_end]):
+        if not hwcap:
+            libraries.setdefault(_string(data, start + key), _string(data, start + value))
+    return libraries
+
+
+def _string(data: bytes, offset: int) -> str:
+    end = data.find(b"\0", offset, offset + 4096)
+    if end < 0:
+        raise CacheError("a name in it has no end")
+    return os.fsdecode(data[offset:end])

@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The files under audit, by the names that they will have on the target machine."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from flatcar_prefix.boards import Board
+from flatcar_prefix.errors import PrefixError
+from flatcar_prefix.verify.owners import Owners
+
+NOT_SHIPPED = (
+    "etc/config-archive",
+    "etc/portage",
+    "tmp",
+    "var/cache",
+    "var/db/pkg",
+    "var/db/repos",
+    "var/lib/gentoo",
+    "var/lib/portage",
+    "var/log",
+    "var/tmp",
+)
+"""Directories of a prefix that are for Portage and for building, relative to EPREFIX."""
+
+GENERATED = frozenset(
+    {
+        "etc/csh.env",
+        "etc/environment.d/10-gentoo-env.conf",
+        "etc/ld.so.cache",
+        "etc/ld.so.conf",
+        "etc/profile.env",
+        "usr/share/info/dir",
+    }
+)
+"""What Portage writes after a merge (``portage.util.env_update``); no package owns it."""
+
+BESIDE_PREFIX = ("/usr/lib/extension-release.d/",)
+"""What may lie in a root outside the prefix: what makes it a system extension."""
+
+_MAX_LINKS = 40
+
+MISSING, LOOP, OUTSIDE = "missing", "loop", "outside"
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A directory, and what its prefix is meant to be."""
+
+    root: Path
+    """ROOT: the directory that holds EPREFIX."""
+    eprefix: str
+    board: Board
+    owners: Owners | None = None
+    """Who owns which file; None where there are no installed packages."""
+    forbidden_paths: tuple[str, ...] = ()
+    """Directories of the build machine that nothing may name."""
+    libc: str = "source"
+    """``source`` or ``import``: whether the C library was built for this prefix."""
+    layers: tuple[Path, ...] = ()
+    """Further roots where files of other packages are found, and not audited."""
+    config_protect: tuple[str, ...] = ("/etc",)
+    """Below EPREFIX: where users may change what packages install."""
+
+    def __post_init__(self) -> None:
+        if not (self.root / self.eprefix.lstrip("/")).is_dir():
+            raise PrefixError(
+                f"there is no {self.eprefix} in {self.root}",
+                hint="Give the directory that holds the prefix, and --eprefix as in there.",
+            )
+
+    def local(self, path: str) -> str:
+        """Return where a path of the target lies on this machine."""
+        return os.fspath(self.root).rstrip("/") + path
+
+    def inside(self, path: str) -> bool:
+        return path == self.eprefix or path.startswith(self.eprefix + "/")
+
+    def relative(self, path: str) -> str:
+        """Return a path inside the prefix relative to EPREFIX."""
+        return path[len(self.eprefix) + 1 :]
+
+    def is_config(self, path: str) -> bool:
+        return any(
+            path.startswith(f"{self.eprefix}{protected}/") for protected in self.config_protect
+        )
+
+
+class Entry(NamedTuple):
+    """A file, link or other thing that is no directory; ``error`` where it cannot be read."""
+
+    path: str
+    local: str
+    mode: int
+    size: int
+    error: str = ""
+
+
+class NotShipped(NamedTuple):
+    """A directory that stays behind, and how many files are in it."""
+
+    path: str
+    files: int
+
+
+def walk(tree: Tree) -> Iterator[Entry | NotShipped]:
+    """Yield everything in the prefix that is no directory, in order of names.
+
+    Holds one directory a level in memory, however large the tree.
+    """
+    yield from _walk(tree, tree.eprefix, skip={f"{tree.eprefix}/{d}" for d in NOT_SHIPPED})
+
+
+def walk_beside(tree: Tree) -> Iterator[Entry]:
+    """Yield what lies in the root outside the prefix. Nothing, for the root of a system."""
+    if os.path.realpath(tree.root) != "/":
+        for entry in _walk(tree, "", skip=set(), without=tree.eprefix):
+            if isinstance(entry, Entry) and not entry.path.startswith(BESIDE_PREFIX):
+                yield entry
+
+
+def _walk(
+    tree: Tree, start: str, *, skip: set[str], without: str = ""
+) -> Iterator[Entry | NotShipped]:
+    pending: list[Iterator[os.DirEntry[str]]] = []
+
+    def enter(path: str) -> Entry | None:
+        local = tree.local(path) or "/"
+        try:
+            with os.scandir(local) as entries:
+                pending.append(iter(sorted(entries, key=lambda entry: entry.name)))
+        except OSError as error:
+            return Entry(path, local, stat.S_IFDIR, 0, error.strerror or str(error))
+        return None
+
+    cut = len(tree.local(""))
+    failed = enter(start)
+    if failed:
+        yield failed
+    while pending:
+        item = next(pending[-1], None)
+        if item is None:
+            pending.pop()
+            continue
+        path = item.path[cut:] if cut else item.path
+        if item.is_dir(follow_symlinks=False):
+            if path in skip:
+                yield NotShipped(path, sum(len(files) for _, _, files in os.walk(item.path)))
+            elif path != without and (failed := enter(path)):
+                yield failed
+            continue
+        try:
+            status = item.stat(follow_symlinks=False)
+        except OSError as error:
+            yield Entry(path, item.path, 0, 0, error.strerror or str(error))
+            continue
+        yield Entry(path, item.path, status.st_mode, status.st_size)
+
+
+class Resolved(NamedTuple):
+    """Where a path leads on the target: ``path`` without links, or why it leads nowhere."""
+
+    path: str
+    failure: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return not self.failure
+
+
+class Resolver:
+    """Follows paths of the target as its kernel will, the layers lying over each other."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
+        self._roots = tuple(os.fspath(r).rstrip("/") for r in (tree.root, *tree.layers))
+        self._directory = lru_cache(maxsize=4096)(self._slowly)
+        self.resolve = lru_cache(maxsize=16384)(self._resolve)
+
+    def local(self, path: str) -> str | None:
+        """Return where a path without links lies on this machine; None where it does not."""
+        for root in self._roots:
+            if os.path.lexists(root + path):
+                return root + path
+        return None
+
+    def _lstat(self, path: str) -> os.stat_result | None:
+        for root in self._roots:
+            with suppress(OSError):
+                return os.lstat(root + path)
+        return None
+
+    def readlink(self, path: str) -> str:
+        """Return the target of the link at ``path``; empty when it is none."""
+        for root in self._roots:
+            with suppress(OSError):
+                return os.readlink(root + path)
+        return ""
+
+    def _resolve(self, path: str) -> Resolved:
+        """Return where ``path``, absolute, leads."""
+        directory, _, name = path.rpartition("/")
+        if name in ("", ".", ".."):
+            return self._slowly(path)
+        parent = self._directory(directory or "/")
+        if not parent.ok:
+            return parent
+        whole = f"{parent.path.rstrip('/')}/{name}"
+        if not self.tree.inside(whole):
+            return self._slowly(path)
+        status = self._lstat(whole)
+        if status is None:
+            return Resolved(whole, MISSING)
+        return self._slowly(whole) if stat.S_ISLNK(status.st_mode) else Resolved(whole)
+
+    def _slowly(self, path: str) -> Resolved:
+        """Follow a path one name at a time, see path_resolution(7)."""
+        above = self.tree.eprefix + "/"
+        todo = path.split("/")[::-1]
+        done: list[str] = []
+        links = 0
+        while todo:
+            name = todo.pop()
+            if name in ("", "."):
+                continue
+            if name == "..":
+                done[-1:] = []
+                continue
+            here = "/" + "/".join([*done, name])
+            if above.startswith(here + "/"):
+                done.append(name)
+                continue
+            if not here.startswith(above):
+                return Resolved("/".join([here, *todo[::-1]]), OUTSIDE)
+            status = self._lstat(here)
+            if status is None:
+                return Resolved(here, MISSING)
+            if not stat.S_ISLNK(status.st_mode):
+                done.append(name)
+                continue
+            links += 1
+            if links > _MAX_LINKS:
+                return Resolved(here, LOOP)
+            target = self.readlink(here)
+            if target.startswith("/"):
+                done.clear()
+            todo.extend(target.split("/")[::-1])
+        return Resolved("/" + "/".join(done))
