@@ -28,11 +28,15 @@ class Expected:
     found: object
 
 
-def files(root: Root, *, jobs: int, launcher: Sequence[str], features: tuple[str, ...] = ()) -> dict[str, str]:
+def files(
+    root: Root, *, jobs: int, launcher: Sequence[str], features: tuple[str, ...] = ()
+) -> dict[str, str]:
     """Return the text of every file below ``etc/portage``, by its path from there."""
     prefix = root.prefix
     return {
-        "make.conf": makeconf.make_conf(root, jobs=jobs, launcher=launcher, extra_features=features),
+        "make.conf": makeconf.make_conf(
+            root, jobs=jobs, launcher=launcher, extra_features=features
+        ),
         "repos.conf": makeconf.repos_conf(prefix.repositories, main_repo=prefix.main_repo),
         "bashrc": (sdk.data_dir() / "eclass-helpers/bashrc").read_text(encoding="utf-8"),
         f"package.accept_keywords/{OWN_FILE}": makeconf.atoms_file(_keywords(prefix)),
@@ -54,8 +58,12 @@ def _keywords(prefix: Prefix) -> list[tuple[str, str, str]]:
 
 def _masks(prefix: Prefix) -> list[tuple[str, str, str]]:
     if prefix.bootstrap == "import":
-        return [("The C library is the toolchain's own (--bootstrap=import).", "sys-libs/glibc", "")]
-    return [("The C library is built from source (--bootstrap=source).", "prefix/imported-libc", "")]
+        return [
+            ("The C library is the toolchain's own (--bootstrap=import).", "sys-libs/glibc", "")
+        ]
+    return [
+        ("The C library is built from source (--bootstrap=source).", "prefix/imported-libc", "")
+    ]
 
 
 def _use(prefix: Prefix) -> list[tuple[str, str, str]]:
@@ -82,7 +90,9 @@ def _version_of(text: str) -> str:
     return numbers[-1] if numbers else "0"
 
 
-def write(root: Root, *, jobs: int, launcher: Sequence[str], features: tuple[str, ...] = ()) -> None:
+def write(
+    root: Root, *, jobs: int, launcher: Sequence[str], features: tuple[str, ...] = ()
+) -> None:
     """Write the configuration of ``root``; what the user has added to it stays.
 
     The directories of the root are made, too.

@@ -12,7 +12,7 @@ import errno
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,15 +30,12 @@ from flatcar_prefix import (
 )
 from flatcar_prefix.boards import BOARDS, DEFAULT_BOARD, Board, board as board_of
 from flatcar_prefix.errors import PrefixError, UsageError
+from flatcar_prefix.messages import Quiet
 from flatcar_prefix.prefix import Prefix
 
 BOOTSTRAPS = ("source", "import", "none")
 
-Say = Callable[[str], None]
-
-
-def _silent(_message: str) -> None:
-    """Say nothing, as a library does."""
+QUIET = Quiet()
 
 
 @dataclass(frozen=True)
@@ -71,7 +68,7 @@ def setup(
     profile: str | None = None,
     toolchain: str | None = None,
     bootstrap: str = "source",
-    say: Say = _silent,
+    say: Quiet = QUIET,
 ) -> Prefix:
     """Create a prefix and return it; the arguments are the flags of ``setup_prefix``.
 
@@ -143,7 +140,7 @@ def check_place(place: Path | str, what: str) -> Path:
     return path
 
 
-def _setup_locked(sdk: sdks.Sdk, asked: Request, *, force: bool, say: Say) -> Prefix:
+def _setup_locked(sdk: sdks.Sdk, asked: Request, *, force: bool, say: Quiet) -> Prefix:
     if force:
         _remove_old(asked, say)
     old = _existing(asked)
@@ -163,7 +160,7 @@ def _setup_locked(sdk: sdks.Sdk, asked: Request, *, force: bool, say: Say) -> Pr
     return prefix
 
 
-def _remove_old(asked: Request, say: Say) -> None:
+def _remove_old(asked: Request, say: Quiet) -> None:
     for directory in (asked.staging_dir, asked.final_dir):
         if _occupied(directory) and not _is_own(asked, directory):
             raise PrefixError(
@@ -251,7 +248,7 @@ def _create(sdk: sdks.Sdk, prefix: Prefix) -> None:
             _remember(sdk, prefix)
 
 
-def configure(prefix: Prefix, *, say: Say = _silent) -> None:
+def configure(prefix: Prefix, *, say: Quiet = QUIET) -> None:
     """Write the configuration roots and the tools of a prefix, and check them through Portage.
 
     The user's own files there stay.
@@ -400,7 +397,7 @@ def setup_command(prefix: Prefix) -> str:
     return " ".join([*words, prefix.name, prefix.eprefix])
 
 
-def uninstall(name: str, *, board: str | None = None, say: Say = _silent) -> None:
+def uninstall(name: str, *, board: str | None = None, say: Quiet = QUIET) -> None:
     """Remove a prefix: its directories, its wrappers and every trace.
 
     Only what has a record of this program's is removed.
@@ -410,7 +407,7 @@ def uninstall(name: str, *, board: str | None = None, say: Say = _silent) -> Non
         remove(prefix, say=say)
 
 
-def remove(prefix: Prefix, *, say: Say = _silent) -> None:
+def remove(prefix: Prefix, *, say: Quiet = QUIET) -> None:
     """Remove what was created for ``prefix``, the record last."""
     sdk = sdks.detect()
     with filesystem_errors(prefix.staging_dir):

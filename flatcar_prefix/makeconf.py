@@ -52,7 +52,7 @@ def _protect_from_varexpand(value: str) -> str:
     for char in value:
         swallowed = after_backslash and char in "'\"$"
         after_backslash = False
-        if swallowed or single and char != "'":
+        if swallowed or (single and char != "'"):
             out.append(char)
         elif char == "\\":
             out.append("\\\\")
@@ -171,7 +171,7 @@ def _toolchain(prefix: Prefix) -> Section:
             "FCFLAGS": toolchain.cflags,
             "FFLAGS": toolchain.cflags,
             "LDFLAGS": ldflags(prefix),
-            "PREROOTPATH": os.fspath(prefix.tools_dir),
+            "FLATCAR_PREFIX_TOOLS": os.fspath(prefix.tools_dir),
         },
     )
 

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import time
 from typing import TextIO
 
 from flatcar_prefix.errors import PrefixError
@@ -54,3 +56,46 @@ def flush_each_line() -> None:
     """Keep what this program and what its children print in order."""
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(line_buffering=True)
+
+
+class Quiet:
+    """Who is told of the steps of a long work, and says nothing."""
+
+    def __call__(self, text: str) -> None:
+        """A step begins."""
+
+    def alive(self, text: str) -> None:
+        """A step is still at it, about once a second."""
+
+
+class Talkative(Quiet):
+    """Tells the user: on a terminal in a line that changes, else every half minute."""
+
+    def __init__(self, *, every: float = 30.0) -> None:
+        self._every = every
+        self._last = time.monotonic()
+        self._shown = False
+
+    def __call__(self, text: str) -> None:
+        self._clear()
+        info(text)
+        self._last = time.monotonic()
+
+    def alive(self, text: str) -> None:
+        if sys.stdout.isatty():
+            columns = shutil.get_terminal_size().columns - 4
+            print(f"\r\033[K   {text[:columns]}", end="", flush=True)
+            self._shown = True
+        elif time.monotonic() - self._last >= self._every:
+            self(text)
+
+    def _clear(self) -> None:
+        if self._shown:
+            print("\r\033[K", end="", flush=True)
+            self._shown = False
+
+    def __enter__(self) -> Talkative:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._clear()

@@ -95,7 +95,7 @@ def build_host(eprefix: str | None) -> Iterator[None]:
     ``None`` leaves everything as it is.
     """
     portage = import_portage()
-    if eprefix is None or portage.const.EPREFIX == eprefix:
+    if eprefix is None or eprefix == portage.const.EPREFIX:
         yield
         return
     before = portage.const.EPREFIX

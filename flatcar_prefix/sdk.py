@@ -157,6 +157,11 @@ def launch(*words: str) -> list[str]:
     return [interpreter(), "-I", os.fspath(PACKAGE_DIR / "launch.py"), *words]
 
 
+def environment() -> dict[str, str]:
+    """Return a copy of the environment, for a program that is to be started."""
+    return dict(os.environ)
+
+
 def user_config_dir(environ: Mapping[str, str] | None = None) -> Path:
     """Return the user's configuration directory of this program."""
     env = os.environ if environ is None else environ

@@ -38,7 +38,7 @@ BINUTILS = (
 HOST_TOOLS = {"gtar": "tar", "gmake": "make", "gsed": "sed", "gfind": "find", "gxargs": "xargs"}
 """Names by which Portage and ebuilds call GNU tools, and what they are called elsewhere."""
 
-_PROBE = "#include <stdio.h>\nint main(void) { return puts(\"\") < 0; }\n"
+_PROBE = '#include <stdio.h>\nint main(void) { return puts("") < 0; }\n'
 
 
 def cbuild() -> str:
@@ -79,8 +79,10 @@ def _candidates(board: Board, kinds: Iterable[str], root: Path) -> Iterator[Tool
             yield from _host_candidates(board)
             continue
         cc = shutil.which(f"{board.chost}-gcc")
-        sysroot = root / ("build" if kind == "board" else "usr") / (
-            board.name if kind == "board" else board.chost
+        sysroot = (
+            root
+            / ("build" if kind == "board" else "usr")
+            / (board.name if kind == "board" else board.chost)
         )
         if cc and (sysroot / "usr/include").is_dir():
             yield _named(kind, cc, board.chost, os.fspath(sysroot))
@@ -179,7 +181,7 @@ def layout(toolchain: Toolchain) -> Layout:
     install = next(line[9:] for line in dirs.splitlines() if line.startswith("install: "))
     argv = [*raw_command(toolchain, toolchain.cxx), "-E", "-v", "-xc++", os.devnull]
     said = process.run(argv, capture=True).stderr
-    listed = re.search(r"#include <...> search starts here:\n(.*?)End of search", said, re.S)
+    listed = re.search(r"#include <...> search starts here:\n(.*?)End of search", said, re.DOTALL)
     headers = [line.strip() for line in listed[1].splitlines()] if listed else []
     cxx = tuple(os.path.realpath(h) for h in headers if "c++" in h or "g++-v" in h)
     return Layout(Path(os.path.realpath(install)), cxx)

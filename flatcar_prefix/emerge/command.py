@@ -106,7 +106,9 @@ def _ask(prefix: Prefix, call: Call, staging: Half) -> int:
     """Show both plans, ask once, then do both."""
     from _emerge.UserQuery import UserQuery
 
-    code = _both(prefix, Call(call.word, (*call.args, "--ask=n", "--pretend")), _again(staging, call))
+    code = _both(
+        prefix, Call(call.word, (*call.args, "--ask=n", "--pretend")), _again(staging, call)
+    )
     if code:
         return code
     query = UserQuery(staging.opts)
@@ -164,9 +166,9 @@ def newest_log(tmpdir: Path, since: float) -> Path | None:
     return Path(os.path.realpath(max(logs, key=_mtime))) if logs else None
 
 
-def _mtime(path: Path) -> float:
+def _mtime(path: os.PathLike[str]) -> float:
     try:
-        return path.stat().st_mtime
+        return os.stat(path).st_mtime
     except OSError:
         return 0.0
 

@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``setup_prefix`` and ``flatcar-prefix``: arguments in, messages out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NoReturn
+
+from flatcar_prefix import __version__, lifecycle, messages, toolchain
+from flatcar_prefix.boards import BOARDS, DEFAULT_BOARD
+from flatcar_prefix.errors import PrefixError, UsageError
+from flatcar_prefix.messages import Talkative
+from flatcar_prefix.prefix import KINDS, Prefix
+
+Handler = Callable[[argparse.Namespace], int]
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line and what to do in another, like everything here."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint=f"See {self.prog} --help.")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``flatcar-prefix`` with ``argv`` (default: the process's) and return the exit code."""
+    words = sys.argv[1:] if argv is None else argv
+    return _guarded(lambda: _run(flatcar_prefix_parser(_verb_of(words)), words))
+
+
+def _verb_of(argv: Sequence[str]) -> str | None:
+    return next((word for word in argv if not word.startswith("-")), None)
+
+
+def setup_prefix(argv: Sequence[str] | None = None) -> int:
+    """Run ``setup_prefix``, the shell version's command, and return the exit code."""
+    return _guarded(lambda: _run(setup_parser(Parser(prog="setup_prefix")), argv))
+
+
+def _guarded(work: Callable[[], int]) -> int:
+    messages.flush_each_line()
+    try:
+        return work()
+    except PrefixError as error:
+        return messages.report(error)
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 141
+
+
+def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
+    args = parser.parse_args(_spelled(sys.argv[1:] if argv is None else argv))
+    handler: Handler = args.handler
+    return handler(args)
+
+
+def _spelled(argv: Sequence[str]) -> list[str]:
+    """Return ``argv`` with underscores in the names of long options as dashes."""
+    out: list[str] = []
+    for number, word in enumerate(argv):
+        if word == "--":
+            return [*out, *argv[number:]]
+        name, equals, value = word.partition("=")
+        out.append((name.replace("_", "-") if name.startswith("--") else name) + equals + value)
+    return out
+
+
+def flatcar_prefix_parser(verb: str | None) -> argparse.ArgumentParser:
+    """Return the parser of ``flatcar-prefix``; the arguments of ``verb`` are complete."""
+    parser = Parser(
+        prog="flatcar-prefix",
+        description="Prefix builds: portable software for Flatcar, made with Portage.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"flatcar-prefix {__version__}")
+    verbs = parser.add_subparsers(metavar="<verb>", required=True, parser_class=Parser)
+    setup_parser(_verb(verbs, "setup", "set up a prefix (the same as setup_prefix)"))
+    _list_parser(_verb(verbs, "list", "list the prefixes of this machine"))
+    _show_parser(_verb(verbs, "show", "show all about one prefix"))
+    _uninstall_parser(_verb(verbs, "uninstall", "remove a prefix"))
+    for name, (help_text, module) in _MODULE_VERBS.items():
+        parser_of_verb = _verb(verbs, name, help_text)
+        if name == verb:
+            _module_parser(parser_of_verb, module)
+    _doctor_parser(_verb(verbs, "doctor", "say what this machine has and lacks"))
+    return parser
+
+
+_MODULE_VERBS = {
+    "wrappers": ("write, list or check the wrappers of a prefix", "flatcar_prefix.wrappers"),
+    "verify": ("audit a prefix: is it self-contained?", "flatcar_prefix.verify.cli"),
+    "run": ("run a program where nothing but the prefix exists", "flatcar_prefix.sandbox"),
+    "sysext": ("make a system extension image of a prefix", "flatcar_prefix.sysext"),
+}
+"""Verbs that are a module's: its ``add_arguments`` and ``run_cli``, loaded when asked for."""
+
+
+def _verb(verbs: Any, name: str, help_text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        name, help=help_text, description=help_text.capitalize() + ".", allow_abbrev=False
+    )
+    return parser
+
+
+def _module_parser(parser: argparse.ArgumentParser, module: str) -> None:
+    loaded = import_module(module)
+    parser.add_argument("name", metavar="<name>", help="the prefix, or its staging directory")
+    parser.add_argument("--board", help="which of several boards")
+    loaded.add_arguments(parser)
+
+    def handler(args: argparse.Namespace) -> int:
+        return int(loaded.run_cli(lifecycle.load(args.name, board=args.board), args))
+
+    parser.set_defaults(handler=handler)
+
+
+def setup_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Give ``parser`` the flags of ``setup_prefix``; return it."""
+    parser.description = "Create a prefix, its configuration roots, its staging root, its wrappers."
+    parser.allow_abbrev = False
+    add = parser.add_argument
+    add("name", metavar="<name>", nargs="?", help="the prefix's name; wrappers carry it")
+    add("eprefix", metavar="<eprefix>", nargs="?", help="where it lives, e.g. /usr/local/my-stuff")
+    add("--board", default=DEFAULT_BOARD, help=f"{' or '.join(BOARDS)} (default: %(default)s)")
+    add("--staging-dir", help="default: /build/prefix-<board>/<name>")
+    add("--final-dir", help="default: <scripts>/__prefix__/<board>/<name>")
+    _boolean(parser, "force", "remove an old prefix of that name entirely, and make it anew")
+    _boolean(parser, "uninstall", "remove the prefix, its wrappers and every trace")
+    add("--custom-ebuild-overlays", default="", metavar="DIR,...", help="highest priority last")
+    add("--scripts-dir", help="the scripts checkout whose repositories are used")
+    add("--wrapper-dir", help="default: /usr/local/bin")
+    add("--profile", metavar="[REPO:]PATH", help="in place of the board's first existing one")
+    add("--toolchain", help=f"{', '.join(toolchain.KINDS)} (default: the best one present)")
+    add("--bootstrap", default="source", help="source (default), import or none: the C library")
+    add("--version", action="version", version=f"flatcar-prefix {__version__}")
+    parser.set_defaults(handler=_setup)
+    return parser
+
+
+def _boolean(parser: argparse.ArgumentParser, name: str, help_text: str) -> None:
+    parser.add_argument(f"--{name}", action="store_true", default=False, help=help_text)
+    parser.add_argument(
+        f"--no{name}", dest=name, action="store_false", default=False, help=argparse.SUPPRESS
+    )
+
+
+def _setup(args: argparse.Namespace) -> int:
+    if not args.name:
+        raise UsageError("the prefix's name is missing", hint="setup_prefix <name> <prefix path>")
+    if args.uninstall:
+        return _uninstall(args)
+    if not args.eprefix:
+        raise UsageError(
+            "the prefix's path is missing",
+            hint=f"setup_prefix {args.name} <prefix path>, e.g. /usr/local/{args.name}",
+        )
+    with Talkative() as say:
+        prefix = lifecycle.setup(
+            args.name,
+            args.eprefix,
+            board=args.board,
+            staging_dir=args.staging_dir,
+            final_dir=args.final_dir,
+            force=args.force,
+            custom_ebuild_overlays=[o for o in args.custom_ebuild_overlays.split(",") if o],
+            scripts_dir=args.scripts_dir,
+            wrapper_dir=args.wrapper_dir,
+            profile=args.profile,
+            toolchain=args.toolchain,
+            bootstrap=args.bootstrap,
+            say=say,
+        )
+    emerge = prefix.wrapper("emerge")
+    messages.info(f"the prefix {prefix.id} is ready; {emerge.path} installs packages into it")
+    return 0
+
+
+def _uninstall_parser(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="<name>")
+    parser.add_argument("--board")
+    parser.set_defaults(handler=_uninstall)
+
+
+def _uninstall(args: argparse.Namespace) -> int:
+    with Talkative() as say:
+        where = getattr(args, "staging_dir", None)
+        lifecycle.uninstall(where or args.name, board=None if where else args.board, say=say)
+    return 0
+
+
+def _list_parser(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.set_defaults(handler=_list)
+
+
+def _list(args: argparse.Namespace) -> int:
+    prefixes = lifecycle.list_prefixes()
+    if args.json:
+        print(json.dumps([summary(p) for p in prefixes], indent=2))
+        return 0
+    if not prefixes:
+        messages.info("there is no prefix on this machine; setup_prefix makes one")
+    for prefix in prefixes:
+        print(f"{prefix.id:30} {prefix.eprefix:30} {prefix.bootstrap:7} {_state(prefix)}")
+    return 0
+
+
+def _state(prefix: Prefix) -> str:
+    return "ready" if prefix.complete else "not set up completely"
+
+
+def summary(prefix: Prefix) -> dict[str, Any]:
+    """Return what ``list`` and ``show`` say of a prefix, ready for JSON."""
+    return {
+        "name": prefix.name,
+        "board": prefix.board.name,
+        "id": prefix.id,
+        "eprefix": prefix.eprefix,
+        "state": "complete" if prefix.complete else "incomplete",
+        "bootstrap": prefix.bootstrap,
+        "stages": list(prefix.stages_done),
+        "chost": prefix.board.chost,
+        "loader": f"{prefix.eprefix}/{prefix.board.loader}",
+        "profile": prefix.profile,
+        "toolchain": {
+            "kind": prefix.toolchain.kind,
+            "cc": prefix.toolchain.cc,
+            "version": prefix.toolchain.version,
+            "libc": prefix.toolchain.libc_version,
+            "sysroot": prefix.toolchain.sysroot,
+        },
+        "repositories": {r.name: str(r.location) for r in prefix.repositories},
+        "staging": {"directory": str(prefix.staging_dir), "root": str(prefix.staging.path)},
+        "final": {"directory": str(prefix.final_dir), "root": str(prefix.final.path)},
+        "distdir": str(prefix.distdir),
+        "wrapper_dir": str(prefix.wrapper_dir),
+        "written_by": prefix.written_by,
+    }
+
+
+def _show_parser(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="<name>")
+    parser.add_argument("--board")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.add_argument(
+        "--env", metavar="ROOT", help=f"print what points Portage at a root: {' or '.join(KINDS)}"
+    )
+    parser.set_defaults(handler=_show)
+
+
+def _show(args: argparse.Namespace) -> int:
+    prefix = lifecycle.load(args.name, board=args.board)
+    if args.env:
+        for name, value in prefix.root(args.env).environment().items():
+            print(f"{name}={shlex.quote(value)}")
+    elif args.json:
+        print(json.dumps(summary(prefix), indent=2))
+    else:
+        print(shown(prefix), end="")
+    return 0
+
+
+def shown(prefix: Prefix) -> str:
+    """Return what ``show`` prints for people."""
+    said = summary(prefix)
+    libc = {
+        "source": "built from source",
+        "import": f"the toolchain's own, imported (glibc {prefix.toolchain.libc_version})",
+        "none": "none yet (--bootstrap=none)",
+    }[prefix.bootstrap]
+    rows = {
+        "prefix": f"{prefix.id}, {_state(prefix)}",
+        "EPREFIX": prefix.eprefix,
+        "CHOST": prefix.board.chost,
+        "C library": libc,
+        "toolchain": f"{prefix.toolchain.kind}: {prefix.toolchain.version}",
+        "profile": prefix.profile,
+        "staging": said["staging"]["root"],
+        "final": said["final"]["root"],
+        "DISTDIR": said["distdir"],
+        "wrappers": said["wrapper_dir"],
+        "stages": " ".join(prefix.stages_done) or "none done",
+    }
+    text = "".join(f"{name + ':':12}{value}\n" for name, value in rows.items())
+    return text + "".join(f"{'repository:':12}{r.name} {r.location}\n" for r in prefix.repositories)
+
+
+def _doctor_parser(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.add_argument("--scripts-dir", type=Path)
+    parser.set_defaults(handler=_doctor)
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from flatcar_prefix import doctor
+
+    checks = doctor.examine(scripts_dir=args.scripts_dir)
+    print(doctor.as_json(checks) if args.json else doctor.as_text(checks), end="")
+    return 0 if all(check.ok or not check.needed for check in checks) else 1
