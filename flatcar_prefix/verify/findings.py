@@ -73,7 +73,7 @@ CODES = _codes(
         "elf-needed-luck",
         WARNING,
         "a library found only when the program that loads it has it already",
-        "Use a C library built for the prefix (--bootstrap source).",
+        "Link it with a RUNPATH inside the prefix, or waive it if only that program loads it.",
     ),
     Code(
         "elf-version",
@@ -151,7 +151,7 @@ CODES = _codes(
         "script-interpreter",
         ERROR,
         "a script in a directory of PATH whose interpreter is outside the prefix",
-        "Put <EPREFIX> before the interpreter's path in the ebuild, as prefixify_ro does.",
+        "Put <EPREFIX> before the interpreter's path in the ebuild.",
     ),
     Code(
         "script-interpreter-aside",

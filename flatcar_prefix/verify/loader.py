@@ -198,12 +198,18 @@ class Loader:
         }
         return _TOKEN.sub(lambda match: values[match.group(1) or match.group(2)], directory)
 
-    def load(self, path: str, elf: Elf) -> tuple[list[Loaded], list[Fault]]:
-        """Return what is loaded with the object at ``path``, itself first, and what is wrong."""
-        main = Loaded(path, path, elf)
-        objects = [main]
-        by_name = {elf.soname: main} if elf.soname else {}
-        by_file = {path: main}
+    def load(
+        self, path: str, elf: Elf, *, program: bool = True
+    ) -> tuple[list[Loaded], list[Fault]]:
+        """Return what is loaded with the object at ``path``, itself first, and what is wrong.
+
+        A library is loaded as by ``dlopen`` in a program that has nothing but itself.
+        """
+        first = Loaded(path, path, elf, None if program else self._caller())
+        main = first.parent or first
+        objects = [first]
+        by_name = {elf.soname: first} if elf.soname else {}
+        by_file = {path: first}
         rtld = self._rtld()
         if rtld is not None and rtld.elf.soname and rtld.file != path:
             by_name[rtld.elf.soname] = by_file[rtld.file] = rtld
@@ -230,6 +236,19 @@ class Loader:
                         by_name.setdefault(library.soname, known)
                 by_name[name] = known
         return objects, [*missing, *_version_faults(objects, by_name)]
+
+    def _caller(self) -> Loaded | None:
+        """Return a program of the prefix that might load a library; None for just any.
+
+        With an imported C library all programs have the prefix's directories in their
+        RPATH (those that have not are found wanting themselves), and it counts for what
+        they load.
+        """
+        if self.tree.libc != "import":
+            return None
+        machine = ENUM_E_MACHINE[self.tree.board.elf_machine]
+        elf = Elf(machine, 64, True, ET_DYN, rpath=self.usual_directories)
+        return Loaded(self.tree.eprefix, self.tree.eprefix, elf)
 
     def _rtld(self) -> Loaded | None:
         """Return the loader itself, which is in every program before anything else."""

@@ -83,11 +83,11 @@ def check_loaded(
     ``program`` is false for a library that nothing in the prefix is linked against: it
     is loaded on its own, by ``dlopen``.
     """
-    objects, faults = loader.load(path, elf)
-    return objects, [_fault(loader, fault, program=program) for fault in faults]
+    objects, faults = loader.load(path, elf, program=program)
+    return objects, [_fault(fault) for fault in faults]
 
 
-def _fault(loader: Loader, fault: Fault, *, program: bool) -> Finding:
+def _fault(fault: Fault) -> Finding:
     if fault.kind == "version":
         message = f"needs version {fault.detail} of {fault.needed}, which has no such version"
         subject = f"{fault.needed} {fault.detail}"
@@ -99,9 +99,7 @@ def _fault(loader: Loader, fault: Fault, *, program: bool) -> Finding:
         message = f"needs {fault.needed}, which is nowhere that the loader looks"
         return Finding("elf-needed", fault.file, message, subject=fault.needed)
     message = f"needs {fault.needed}; there is {fault.detail}, where the loader does not look"
-    lucky = loader.tree.libc == "import" and not program
-    code = "elf-needed-luck" if lucky else "elf-needed"
-    return Finding(code, fault.file, message, subject=fault.needed)
+    return Finding("elf-needed", fault.file, message, subject=fault.needed)
 
 
 def check_loader(loader: Loader) -> Iterator[Finding]:
