@@ -7,7 +7,7 @@ import os
 import shutil
 import tarfile
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 from flatcar_prefix.errors import PrefixError
 from flatcar_prefix.sysext.selection import CAPABILITY, Entry, Selection
@@ -43,7 +43,7 @@ def write(selection: Selection, out: IO[bytes]) -> None:
         info = header(entry, link=link)
         # Not all readers know pax headers, so they are only where nothing else will do.
         pax = entry.capability and not link
-        form = tarfile.PAX_FORMAT if pax else tarfile.GNU_FORMAT
+        form: Literal[1, 2] = tarfile.PAX_FORMAT if pax else tarfile.GNU_FORMAT
         out.write(info.tobuf(form, "utf-8", "surrogateescape"))
         if entry.is_file and not link:
             copy(entry, out)

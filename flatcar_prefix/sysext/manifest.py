@@ -58,7 +58,12 @@ def contents(root: Root, selection: Selection) -> Contents:
     A file of two packages is counted with the first. A package of which nothing is shipped
     is not listed, unless it never had a file.
     """
-    left = {f"/{e.path}": e.size for e in selection.entries if not e.is_dir}
+    added = set(selection.added)
+    left = {
+        f"/{entry.path}": entry.size
+        for entry in selection.entries
+        if not entry.is_dir and entry.path not in added
+    }
     packages = []
     for cpv in sorted(root.vardb.cpv_all()):
         package = _package(root, cpv)
@@ -118,6 +123,7 @@ def manifest(
         "verify": dict(audit),
         "options": dict(options),
         "packages": [asdict(package) for package in contents.packages],
+        "added": sorted(f"/{path}" for path in selection.added),
         "unowned": contents.unowned,
         "left_out": {
             name: {"files": tally.files, "size": tally.size, "why": REASONS[name]}

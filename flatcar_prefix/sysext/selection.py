@@ -175,6 +175,8 @@ class Selection:
 
     entries: tuple[Entry, ...]
     left_out: dict[str, Tally] = field(default_factory=dict)
+    added: tuple[str, ...] = ()
+    """Files that are not of the root."""
 
     @cached_property
     def by_path(self) -> dict[str, Entry]:
@@ -190,12 +192,13 @@ class Selection:
 
     def with_files(self, files: Iterable[Entry]) -> Selection:
         """Return a selection that holds ``files`` too, and the directories they need."""
-        merged = dict(self.by_path)
-        for file in files:
+        merged, added = dict(self.by_path), tuple(files)
+        for file in added:
             for parent in reversed(PurePosixPath(file.path).parents[:-1]):
                 merged.setdefault(os.fspath(parent), Entry(os.fspath(parent), stat.S_IFDIR | 0o755))
             merged[file.path] = file
-        return replace(self, entries=in_order(merged.values()))
+        paths = tuple(file.path for file in added)
+        return replace(self, entries=in_order(merged.values()), added=self.added + paths)
 
     def at(self, epoch: int, *, clamp: bool) -> Selection:
         """Return a selection that says nothing of when it was installed.
