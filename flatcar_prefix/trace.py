@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What glibc's loader says it has loaded: the output of ``LD_DEBUG=libs,files``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+_LINE = re.compile(r"^\s*\d+:\t ?(?P<text>.*)$")
+_TRYING = re.compile(r"\s*trying file=(?P<path>/.+)$")
+_FOUND = re.compile(r"file=(?P<name>\S+) \[\d+\];  generating link map$")
+_CALLING = re.compile(r"calling init: (?P<path>/.+)$")
+
+
+@dataclass(frozen=True, order=True)
+class Library:
+    """A library that a process has loaded."""
+
+    path: str
+    """As on the target."""
+
+    @property
+    def name(self) -> str:
+        return PurePosixPath(self.path).name
+
+    def inside(self, eprefix: str) -> bool:
+        return self.path.startswith(eprefix + "/")
+
+
+def read(directory: Path) -> list[Library]:
+    """Return the libraries of all processes whose output is in ``directory``."""
+    found: set[Library] = set()
+    for file in directory.iterdir():
+        with file.open(encoding="utf-8", errors="surrogateescape") as lines:
+            found.update(Library(path) for path in loaded(lines))
+    return sorted(found)
+
+
+def loaded(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the path of each library loaded, as one process reports them.
+
+    A library that was searched for is the last file that was tried; one that was asked for
+    by path is named by it; and both are named again when they are initialised.
+    """
+    tried = ""
+    for line in lines:
+        match = _LINE.match(line.rstrip("\n"))
+        text = match["text"] if match else ""
+        if match := _TRYING.match(text):
+            tried = match["path"]
+        elif match := _FOUND.match(text):
+            path = match["name"] if match["name"].startswith("/") else tried
+            if path:
+                yield path
+            tried = ""
+        elif match := _CALLING.match(text):
+            yield match["path"]
