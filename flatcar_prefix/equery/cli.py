@@ -105,10 +105,9 @@ def _read_global(argv: Sequence[str], screen: Screen) -> tuple[str, list[str]]:
 def _answer(name: str, args: list[str], session: Session) -> int:
     module = import_module(f"flatcar_prefix.equery.{name}")
     screen = session.screen
-    reader = getattr(module, "read_arguments", None)
+    if hasattr(module, "main"):
+        return int(module.main(args, session))
     try:
-        if reader is not None:
-            return int(module.run(reader(args, session), session))
         given, operands = parse((HELP, *module.OPTIONS), args)
         if "help" in given:
             _print_help(module, name, screen)

@@ -176,5 +176,6 @@ def _paint_mask(status: list[str], session: Session) -> str:
     return screen.paint("red", status[-1])
 
 
-def _arches(settings: Any) -> list[str]:
-    return list(settings["PORTAGE_ARCHLIST"].split())
+def _arches(settings: Any) -> set[str]:
+    """Stable and testing keywords of every known architecture."""
+    return set(settings.archlist())

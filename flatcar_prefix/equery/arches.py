@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which keywords there are and how they rank, by the main repository's profiles."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+_RANKS = {"stable": 0, "dev": 1, "exp": 2}
+_UNRANKED = 99
+# Which architectures have no stable keywords, for a repository without arches.desc (GLEP 72).
+_TESTING = frozenset({"alpha", "ia64", "m68k", "mips", "riscv"})
+
+
+class Arches(NamedTuple):
+    """Keywords in the order in which they are shown, and the standing of some."""
+
+    shown: tuple[str, ...]
+    stable: frozenset[str]
+    experimental: frozenset[str]
+
+
+def load_arches(settings: Any, only: list[str], *, prefix: bool) -> Arches:
+    """Every keyword of the main repository, or `only` those; with `prefix`, prefixes' too."""
+    profiles = os.path.join(settings.repositories.mainRepoLocation() or "", "profiles")
+    known = settings["PORTAGE_ARCHLIST"].split()
+    wanted = [keyword for keyword in known if keyword in only] or known
+    status = _profile_status(profiles)
+    testing = _testing(profiles, [*known, *status])
+    shown = [keyword for keyword in wanted if prefix or only or not is_prefix(keyword)]
+
+    def order(keyword: str) -> tuple[bool, bool, int, int, list[str]]:
+        # Stable and development profiles rank alike.
+        rank = max(_RANKS.get(status.get(keyword, ""), _UNRANKED) - 1, 0)
+        parts = keyword.split("-")
+        return is_prefix(keyword), keyword in testing, rank, len(parts), parts[::-1]
+
+    return Arches(
+        tuple(sorted(shown, key=order)),
+        frozenset(keyword for keyword, rank in status.items() if rank == "stable"),
+        frozenset(keyword for keyword, rank in status.items() if rank == "exp"),
+    )
+
+
+def is_prefix(keyword: str) -> bool:
+    """Whether a keyword is a prefix's, as amd64-linux; amd64-fbsd was a system of its own."""
+    parts = keyword.split("-")
+    return len(parts) > 1 and parts[1] != "fbsd"
+
+
+def _profile_status(profiles: str) -> dict[str, str]:
+    """The best status that any profile of an architecture has."""
+    status: dict[str, str] = {}
+    for words in _lines(os.path.join(profiles, "profiles.desc")):
+        if len(words) != 3:
+            continue
+        arch, _, word = words
+        if _RANKS.get(word, _UNRANKED) < _RANKS.get(status.get(arch, ""), _UNRANKED):
+            status[arch] = word
+    return status
+
+
+def _testing(profiles: str, known: Iterable[str]) -> set[str]:
+    path = os.path.join(profiles, "arches.desc")
+    if os.path.exists(path):
+        return {words[0] for words in _lines(path) if words[1:2] == ["testing"]}
+    return {keyword for keyword in known if keyword in _TESTING or "-" in keyword}
+
+
+def _lines(path: str) -> Iterable[list[str]]:
+    """The words of each line that is not only a comment."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            for line in file:
+                words = line.partition("#")[0].split()
+                if words:
+                    yield words
+    except OSError:
+        return

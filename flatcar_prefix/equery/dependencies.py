@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Dependencies as written down: reading them, and whether two atoms can mean the same package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from flatcar_prefix.equery.errors import InvalidAtom
+from flatcar_prefix.equery.target import Target
+
+KINDS = ("DEPEND", "RDEPEND", "BDEPEND", "PDEPEND", "IDEPEND")
+
+
+class Dependency(NamedTuple):
+    """An atom, and the USE condition that it stands under, empty for none."""
+
+    atom: Any
+    condition: str = ""
+
+
+def raw_dependencies(cpv: str, target: Target) -> list[str]:
+    """What each kind says; a repository's word before that of the installed package."""
+    for database in (lambda: target.portdb, lambda: target.vardb):
+        try:
+            return list(database().aux_get(cpv, list(KINDS)))
+        except KeyError:
+            continue
+    return []
+
+
+def dependencies(texts: Iterable[str]) -> Iterator[Dependency]:
+    """Every atom in the texts but blockers, in order."""
+    from portage.dep import paren_reduce
+
+    for text in texts:
+        yield from _flatten(paren_reduce(text, _deprecation_warn=False), "")
+
+
+def _flatten(tokens: list[Any], condition: str) -> Iterator[Dependency]:
+    """A condition holds for the group after it; the nearest one is what is told."""
+    for token in tokens:
+        if isinstance(token, list):
+            yield from _flatten(token, condition)
+            condition = ""
+        elif token.endswith("?"):
+            condition = token[:-1]
+        elif token != "||" and not token.startswith("!"):
+            yield Dependency(_atom(token), condition)
+
+
+def _atom(token: str) -> Any:
+    from portage.dep import Atom
+    from portage.exception import InvalidAtom as BadAtom
+
+    try:
+        return Atom(token)
+    except BadAtom as error:
+        raise InvalidAtom(token) from error
+
+
+class Wanted(NamedTuple):
+    """What is asked for, as far as it says: a name alone, or an atom with all its parts."""
+
+    cp: str
+    operator: str = ""
+    version: str = ""
+    slot: str | None = None
+    repo: str | None = None
+    use: frozenset[str] = frozenset()
+
+    @property
+    def name_only(self) -> bool:
+        return "/" not in self.cp
+
+
+def wanted(atom: Any) -> Wanted:
+    """A Portage atom's parts."""
+    use = frozenset(atom.use.tokens) if atom.use else frozenset()
+    version = str(atom.cpv)[len(atom.cp) + 1 :]
+    return Wanted(str(atom.cp), atom.operator or "", version, atom.slot, atom.repo, use)
+
+
+def intersect(one: Wanted, other: Wanted) -> bool:
+    """Whether some package could satisfy both. A name without category stands for any version."""
+    if one.cp != other.cp:
+        return other.name_only and one.cp.rpartition("/")[2] == other.cp
+    for mine, theirs in ((one.slot, other.slot), (one.repo, other.repo)):
+        if mine is not None and theirs is not None and mine != theirs:
+            return False
+    if one.use and other.use:
+        contested = one.use ^ other.use
+        if any(flag[0] == "-" and flag[1:] in contested for flag in contested):
+            return False
+    if not one.operator or not other.operator:
+        return True
+    return _versions_intersect(one, other)
+
+
+def _versions_intersect(one: Wanted, other: Wanted) -> bool:
+    for a, b in ((one, other), (other, one)):
+        if a.operator == "=":
+            return _admits(b, a.version)
+    pair = {one.operator, other.operator}
+    if pair == {"=*"}:
+        return one.version.startswith(other.version) or other.version.startswith(one.version)
+    if pair <= {"=*", "~"}:
+        return _close(one, other)
+    if one.operator[0] == other.operator[0]:
+        return True
+    if pair & {"=*", "~"}:
+        ranged, near = (one, other) if one.operator[0] in "<>" else (other, one)
+        return _range_meets(ranged, near)
+    return _admits(one, other.version) and _admits(other, one.version)
+
+
+def _close(one: Wanted, other: Wanted) -> bool:
+    """For `~` with `~` and `~` with `=*`."""
+    if one.operator == other.operator:
+        return one.version == other.version
+    glob, any_revision = (one, other) if one.operator == "=*" else (other, one)
+    return any_revision.version.startswith(_base(glob.version))
+
+
+def _range_meets(ranged: Wanted, near: Wanted) -> bool:
+    """Whether a half-open range reaches into the versions around another one."""
+    if _admits(ranged, near.version):
+        return True
+    if near.operator == "~":
+        return ranged.operator[0] == ">" and _admits(near, ranged.version)
+    if ranged.operator[0] == "<" and near.version != _base(near.version):
+        return False
+    return ranged.version.startswith(_base(near.version))
+
+
+def _admits(atom: Wanted, version: str) -> bool:
+    """Whether a version is among those that the atom means."""
+    if atom.operator == "=*":
+        return version.startswith(atom.version)
+    from portage.versions import vercmp
+
+    if atom.operator == "~":
+        return vercmp(_base(version), _base(atom.version)) == 0
+    order = vercmp(version, atom.version) or 0
+    return {
+        "=": order == 0,
+        "<": order < 0,
+        "<=": order <= 0,
+        ">": order > 0,
+        ">=": order >= 0,
+    }[atom.operator]
+
+
+def _base(version: str) -> str:
+    """A version without its revision."""
+    base, dash, revision = version.rpartition("-r")
+    return base if dash and revision.replace(".", "").isdigit() else version
