@@ -48,7 +48,12 @@ setup(
     package_dir=DATA_PLACES,
     package_data={name: ["*", ".*"] for name in DATA_PACKAGES} | {"flatcar_prefix": ["py.typed"]},
     install_requires=["portage>=3.0.63", "lxml>=4.9", "packaging>=21", "pyelftools>=0.29"],
-    extras_require={"test": ["pytest>=7", "pytest-timeout", "hypothesis>=6"]},
+    extras_require={
+        "test": [
+            "pytest>=7", "pytest-timeout", "hypothesis>=6",
+            "ruff", "mypy", "lxml-stubs", "pkgcheck",
+        ],
+    },
     entry_points={
         "console_scripts": [
             "setup_prefix = flatcar_prefix.cli:setup_prefix",

@@ -42,6 +42,10 @@ def quote(value: str) -> str:
     """
     if any(c in value for c in "\n\r\0"):
         raise ValueError(f"{value!r} cannot be written to make.conf")
+    if value == "source":
+        # As a word of its own, getconfig would take it for a command, quoted or not; an
+        # escaped line end makes it another word, and varexpand takes it out again.
+        return '"source\\\\\n"'
     inner = _protect_from_varexpand(value)
     return '"' + inner.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
@@ -209,7 +213,7 @@ def _own_variables(root: Root, *, launcher: Sequence[str]) -> Section:
         "What this program's own ebuilds and hooks ask for.",
         {
             "FLATCAR_PREFIX_NAME": prefix.name,
-            "FLATCAR_PREFIX_BOOTSTRAP": prefix.bootstrap,
+            "FLATCAR_PREFIX_LIBC": {"source": "built", "import": "imported"}.get(prefix.bootstrap, ""),
             "FLATCAR_PREFIX_LOADER": f"/{prefix.board.loader}",
             "FLATCAR_PREFIX_TOOLCHAIN_CC": prefix.toolchain.cc,
             "FLATCAR_PREFIX_TOOLCHAIN_CXX": prefix.toolchain.cxx,
