@@ -55,26 +55,27 @@ def read_repository(location: Path) -> Repository:
 def find(scripts_dir: Path) -> tuple[tuple[Repository, ...], str]:
     """Return the repositories of a checkout, in ascending priority, and the main one's name.
 
-    They are known by ``profiles/repo_name``, not by the directory's name.
-    :class:`PrefixError` when one is missing or there are two of a name.
+    They are known by ``profiles/repo_name``, not by the directory's name. Where a
+    checkout has one in both layouts, as during the move from one to the other, the
+    preferred layout's is taken. :class:`PrefixError` when one is missing or there are
+    two of a name.
     """
-    found = [read_repository(path) for path in _candidates(scripts_dir)]
-    by_role = {role: _pick(found, role, names, scripts_dir) for role, names in ROLES.items()}
+    places = [list(_read_all(scripts_dir / place)) for place in PLACES]
+    by_role = {role: _pick(places, role, names, scripts_dir) for role, names in ROLES.items()}
     main = by_role["gentoo-subset"].name
     overlay = by_role["prefix-overlay"]
     by_role["prefix-overlay"] = replace(overlay, priority=PREFIX_OVERLAY_PRIORITY)
     return tuple(_with_masters(by_role.values(), main)), main
 
 
-def _candidates(scripts_dir: Path) -> Iterator[Path]:
+def _read_all(directory: Path) -> Iterator[Repository]:
     names = {name for names in ROLES.values() for name in names}
-    for place in PLACES:
-        directory = scripts_dir / place
-        if not directory.is_dir():
-            continue
-        for path in sorted(directory.iterdir()):
-            if _repo_name(path) in names or (path.name in names and path.is_dir()):
-                yield path
+    if not directory.is_dir():
+        return
+    for path in sorted(directory.iterdir()):
+        has_profiles = (path / "profiles").is_dir() or (path / "metadata").is_dir()
+        if _repo_name(path) in names or (path.name in names and has_profiles):
+            yield read_repository(path)
 
 
 def _repo_name(path: Path) -> str | None:
@@ -85,18 +86,18 @@ def _repo_name(path: Path) -> str | None:
 
 
 def _pick(
-    found: Sequence[Repository], role: str, names: Sequence[str], scripts_dir: Path
+    places: Sequence[Sequence[Repository]], role: str, names: Sequence[str], scripts_dir: Path
 ) -> Repository:
-    fitting = [r for r in found if r.name in names]
+    fitting = next((some for p in places if (some := [r for r in p if r.name in names])), [])
     if not fitting:
         raise PrefixError(
             f"{scripts_dir} has no repository named {' or '.join(names)}",
             hint=f"Name a checkout by --scripts_dir that has {role} below {' or '.join(PLACES)}.",
         )
     if len(fitting) > 1:
-        places = " and ".join(os.fspath(r.location) for r in fitting)
+        where = " and ".join(os.fspath(r.location) for r in fitting)
         raise PrefixError(
-            f"two repositories can be {role}: {places}", hint="Remove or rename one of them."
+            f"two repositories can be {role}: {where}", hint="Remove or rename one of them."
         )
     return fitting[0]
 

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What this machine has for prefix builds, what it lacks, and what to do about it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+from flatcar_prefix import (
+    portage_api,
+    process,
+    repositories as repos,
+    sdk as sdks,
+    toolchain as toolchains,
+)
+from flatcar_prefix.boards import BOARDS, DEFAULT_BOARD, Board
+from flatcar_prefix.errors import PrefixError
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked for."""
+
+    name: str
+    ok: bool
+    found: str
+    hint: str = ""
+    """What to do where it is not ok."""
+    needed: bool = True
+    """Whether nothing works without it."""
+
+
+def examine(*, scripts_dir: Path | None = None) -> list[Check]:
+    """Return what was found on this machine; nothing is changed."""
+    sdk = sdks.detect(scripts_dir=scripts_dir)
+    checks = [Check("machine", True, _machine(sdk)), _guarded("Portage", _portage)]
+    checks += [_guarded("repositories", lambda: _repositories(sdk))]
+    checks += [_guarded(f"profile of {b.name}", partial(_profile, sdk, b)) for b in BOARDS.values()]
+    for board in BOARDS.values():
+        checks += list(_toolchains(board))
+    checks += [_place(name, path) for name, path in _places(sdk)]
+    checks += list(_programs())
+    checks.append(_namespaces())
+    return checks
+
+
+def _machine(sdk: sdks.Sdk) -> str:
+    kind = "the SDK container" if sdk.kind == "container" else "a plain Linux machine"
+    return f"{kind}, {platform.machine()}; scripts: {sdk.scripts_dir}; user: {sdk.username}"
+
+
+def _guarded(name: str, look: Callable[[], str]) -> Check:
+    try:
+        return Check(name, True, look())
+    except PrefixError as error:
+        return Check(name, False, str(error), error.hint)
+
+
+def _portage() -> str:
+    version = str(portage_api.import_portage().VERSION)
+    newer = " (newer than this program knows)" if portage_api.newer_than_known(version) else ""
+    return f"{version}{newer}, {sdks.interpreter()}"
+
+
+def _repositories(sdk: sdks.Sdk) -> str:
+    found, main = repos.find(sdk.scripts_dir)
+    return ", ".join(f"{r.name}{' (main)' if r.name == main else ''} {r.location}" for r in found)
+
+
+def _profile(sdk: sdks.Sdk, board: Board) -> str:
+    found, main = repos.find(sdk.scripts_dir)
+    return repos.choose_profile(found, main, board, None)
+
+
+def _toolchains(board: Board) -> Iterator[Check]:
+    needed = board.name == DEFAULT_BOARD
+    working, said = [], []
+    for kind in toolchains.KINDS:
+        try:
+            toolchain = toolchains.find(board, kind)
+            working.append(f"{kind}: {toolchain.cc}, glibc {toolchain.libc_version}")
+        except PrefixError as error:
+            said.append(error)
+    hint = "" if working else said[-1].hint
+    found = "; ".join(working) or str(said[-1])
+    yield Check(f"toolchain of {board.name}", bool(working), found, hint, needed)
+
+
+def _places(sdk: sdks.Sdk) -> Iterator[tuple[str, Path]]:
+    yield "staging", sdk.build_base
+    yield "final", sdk.prefix_base
+    yield "distfiles", sdk.distdir
+    yield "depcache", sdk.depcachedir
+    yield "wrappers", sdk.wrapper_dir
+
+
+def _place(name: str, path: Path) -> Check:
+    existing = next(p for p in (path, *path.parents) if p.exists())
+    writable = os.access(existing, os.W_OK)
+    return Check(
+        f"place of {name}",
+        writable,
+        os.fspath(path),
+        "" if writable else "Run as root, or name another place; see the README.",
+    )
+
+
+PROGRAMS = {
+    "bwrap": ("bubblewrap", "flatcar-prefix run"),
+    "unshare": ("util-linux", "wrappers of tools that query"),
+    "setpriv": ("util-linux", "the bootstrap"),
+    "mksquashfs": ("squashfs-tools", "flatcar-prefix sysext"),
+    "mkfs.erofs": ("erofs-utils", "flatcar-prefix sysext --format=erofs"),
+    "qemu-aarch64-static": ("qemu-user-static", "running programs of arm64-usr"),
+    "equery": ("app-portage/gentoolkit", "nothing: this program has its own"),
+}
+
+
+def _programs() -> Iterator[Check]:
+    for program, (package, purpose) in PROGRAMS.items():
+        path = shutil.which(program) or next(
+            (p for d in process.SBIN if os.access(p := f"{d}/{program}", os.X_OK)), None
+        )
+        hint = "" if path else f"Install {package}; needed for {purpose}."
+        yield Check(program, path is not None, path or "not installed", hint, needed=False)
+
+
+def _namespaces() -> Check:
+    command = ["unshare", "--mount", "true"]
+    if os.geteuid() != 0:
+        command[1:1] = ["--user", "--map-root-user"]
+    try:
+        ok = process.run(command, capture=True, check=False).returncode == 0
+    except PrefixError as error:
+        return Check("namespaces", False, str(error), error.hint)
+    hint = "" if ok else "Allow user namespaces (sysctl user.max_user_namespaces), or be root."
+    return Check("namespaces", ok, "mount namespaces work" if ok else "they are refused", hint)
+
+
+def as_text(checks: list[Check]) -> str:
+    """Return the checks for people, one line each, with what to do below."""
+    lines = []
+    for check in checks:
+        mark = "ok" if check.ok else "MISSING" if check.needed else "-"
+        lines.append(f"{mark:8}{check.name}: {check.found}\n")
+        if check.hint:
+            lines.append(f"{'':8}  {check.hint}\n")
+    return "".join(lines)
+
+
+def as_json(checks: list[Check]) -> str:
+    """Return the checks as a JSON list of objects."""
+    return json.dumps([asdict(check) for check in checks], indent=2) + "\n"
