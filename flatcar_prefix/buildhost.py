@@ -3,8 +3,8 @@
 
 Portage looks for BDEPEND, for ``make.globals`` and for programs in the build host's own
 prefix. On a machine that is not Gentoo that is a directory of this program's, one a
-prefix, reached by ``PORTAGE_OVERRIDE_EPREFIX``: it says what the machine provides and
-leads to the machine's programs. Nothing is written to the machine's /etc or /usr.
+prefix, reached by ``PORTAGE_OVERRIDE_EPREFIX``: it says what the machine provides, and
+what else is needed to build goes there. Nothing is written to the machine's /etc or /usr.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from flatcar_prefix import makeconf, portage_api, process
+from flatcar_prefix import makeconf, portage_api, process, sdk
 from flatcar_prefix.boards import BOARDS, Board
 from flatcar_prefix.errors import PrefixError
 from flatcar_prefix.prefix import Prefix
@@ -66,9 +66,6 @@ PROVIDED: Mapping[str, tuple[str, ...]] = {
 }
 """What packages stand for each program, should the machine have it."""
 
-LINKS = {"usr/bin": "/usr/bin", "usr/sbin": "/usr/sbin", "bin": "/bin", "sbin": "/sbin"}
-"""Portage makes PATH of the build host's prefix; these lead it to the machine's programs."""
-
 
 def needs_own_root(prefix: Prefix) -> bool:
     """Return whether the build host is not Gentoo, so that it needs telling what it is."""
@@ -113,6 +110,9 @@ def make_conf(prefix: Prefix, *, features: Iterable[str]) -> str:
     variables = {
         "CBUILD": prefix.toolchain.cbuild,
         "CHOST": prefix.toolchain.cbuild,
+        "CC": "gcc",
+        "CXX": "g++",
+        "FLATCAR_PREFIX_TOOLS": makeconf.search_path(prefix),
         "DISTDIR": os.fspath(prefix.distdir),
         "PKGDIR": os.fspath(prefix.host_dir / "var/cache/binpkgs"),
         "PORTAGE_TMPDIR": os.fspath(prefix.staging.tmpdir),
@@ -132,16 +132,17 @@ def write(prefix: Prefix, *, features: Iterable[str]) -> None:
         return
     host = prefix.host_dir
     config = host / "etc/portage"
-    for directory in (config / "profile", host / "var/db/pkg", host / "usr/local/bin"):
+    programs = [host / name for name in makeconf.HOST_PROGRAMS]
+    for directory in (config / "profile", host / "var/db/pkg", *programs):
         directory.mkdir(parents=True, exist_ok=True)
     write_text = portage_api.write_atomic
     write_text(config / "make.conf", make_conf(prefix, features=features))
     repos = makeconf.repos_conf(prefix.repositories, main_repo=prefix.main_repo)
     write_text(config / "repos.conf", repos)
+    bashrc = (sdk.data_dir() / "eclass-helpers/bashrc").read_text(encoding="utf-8")
+    write_text(config / "bashrc", bashrc)
     write_text(config / "profile/package.provided", package_provided(provided()))
     _link(config / "make.profile", _host_profile(prefix))
-    for name, target in LINKS.items():
-        _link(host / name, Path(target))
     _write_globals(host)
 
 

@@ -20,6 +20,10 @@ EMERGE_DEFAULT_OPTS: Mapping[str, str] = {
 
 BINUTILS = ("AR", "AS", "LD", "NM", "RANLIB", "STRIP", "OBJCOPY", "OBJDUMP", "READELF")
 
+HOST_PROGRAMS = ("usr/local/bin", "usr/bin", "usr/sbin", "bin", "sbin")
+"""Where packages for the build host put their programs. No link leads from there to the
+machine's directories, into which Portage would then install."""
+
 _GENERATED = "# Written by flatcar-prefix; `flatcar-prefix setup` writes it again.\n"
 
 
@@ -155,6 +159,15 @@ def rpath_flags(prefix: Prefix) -> list[str]:
     return [f"-Wl,-rpath,{path}", "-Wl,--disable-new-dtags"]
 
 
+def search_path(prefix: Prefix) -> str:
+    """Return what builds have in PATH before the caller's: the prefix's tools, and what
+    was built for the build host.
+    """
+    own = [prefix.host_dir / name for name in HOST_PROGRAMS]
+    places = [prefix.tools_dir, *(own if prefix.sdk_kind == "standalone" else ())]
+    return os.pathsep.join(os.fspath(place) for place in places)
+
+
 def _toolchain(prefix: Prefix) -> Section:
     chost, toolchain = prefix.board.chost, prefix.toolchain
     tools = {name: f"{chost}-{name.lower()}" for name in BINUTILS}
@@ -175,7 +188,7 @@ def _toolchain(prefix: Prefix) -> Section:
             "FCFLAGS": toolchain.cflags,
             "FFLAGS": toolchain.cflags,
             "LDFLAGS": ldflags(prefix),
-            "FLATCAR_PREFIX_TOOLS": os.fspath(prefix.tools_dir),
+            "FLATCAR_PREFIX_TOOLS": search_path(prefix),
         },
     )
 
