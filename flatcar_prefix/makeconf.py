@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from flatcar_prefix import buildsystems
 from flatcar_prefix.prefix import Prefix, Repository, Root
 
 USE = ("-desktop", "-installkernel", "-llvm", "-nls", "-openmp", "-udev", "-wayland", "-X")
@@ -189,6 +190,7 @@ def _toolchain(prefix: Prefix) -> Section:
             "FFLAGS": toolchain.cflags,
             "LDFLAGS": ldflags(prefix),
             "FLATCAR_PREFIX_TOOLS": search_path(prefix),
+            **buildsystems.variables(prefix),
         },
     )
 
@@ -226,7 +228,9 @@ def _own_variables(root: Root, *, launcher: Sequence[str]) -> Section:
         "What this program's own ebuilds and hooks ask for.",
         {
             "FLATCAR_PREFIX_NAME": prefix.name,
-            "FLATCAR_PREFIX_LIBC": {"source": "built", "import": "imported"}.get(prefix.bootstrap, ""),
+            "FLATCAR_PREFIX_LIBC": {"source": "built", "import": "imported"}.get(
+                prefix.bootstrap, ""
+            ),
             "FLATCAR_PREFIX_LOADER": f"/{prefix.board.loader}",
             "FLATCAR_PREFIX_TOOLCHAIN_CC": prefix.toolchain.cc,
             "FLATCAR_PREFIX_TOOLCHAIN_CXX": prefix.toolchain.cxx,

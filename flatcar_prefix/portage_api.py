@@ -167,3 +167,22 @@ def run_exit_functions() -> None:
     import portage.process
 
     portage.process.run_exitfuncs()
+
+
+def setting(sysroot: Path, name: str) -> str | None:
+    """Return a variable of the configuration below ``sysroot``, None when it has none.
+
+    As ``portageq envvar`` does for a root of its own, such as a board's.
+    """
+    portage = import_portage()
+    from portage.exception import PortageException
+
+    where = os.fspath(sysroot)
+    try:
+        config = portage.config(
+            config_root=where, target_root=where, eprefix="", env={"PATH": os.defpath}
+        )
+    except (PortageException, OSError):
+        return None
+    value = config.get(name)
+    return None if value is None else str(value)

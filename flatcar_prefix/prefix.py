@@ -82,6 +82,9 @@ class Toolchain:
     libc_version: str = ""
     cbuild: str = "x86_64-pc-linux-gnu"
     clang: bool = False
+    clang_cc: str = ""
+    clang_cxx: str = ""
+    clang_target: str = ""
     cflags: str = "-O2 -pipe"
 
 

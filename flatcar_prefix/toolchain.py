@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from flatcar_prefix import process
+from flatcar_prefix import buildsystems, portage_api, process
 from flatcar_prefix.boards import Board
 from flatcar_prefix.errors import PrefixError, UsageError
 from flatcar_prefix.makeconf import rpath_flags
@@ -47,21 +47,43 @@ def cbuild() -> str:
     return f"{machine}-pc-linux-gnu" if machine == "x86_64" else f"{machine}-unknown-linux-gnu"
 
 
-def find(board: Board, kind: str | None, *, root: Path = Path("/")) -> Toolchain:
-    """Return the toolchain of that kind, or the best one there is.
+def find(board: Board, wanted: str | None, *, root: Path = Path("/")) -> Toolchain:
+    """Return the toolchain of the kind that is wanted, or the best one there is.
 
-    ``root`` is where the machine's file system begins. The toolchain has compiled and
-    linked a program for the board when this returns; else :class:`PrefixError` names
-    what is missing and the package that has it.
+    ``wanted`` is ``board``, ``sdk`` or ``host``, with ``:clang`` behind it for clang in
+    place of gcc. ``root`` is where the machine's file system begins. The toolchain has
+    compiled and linked a program for the board when this returns; else
+    :class:`PrefixError` names what is missing and the package that has it.
     """
-    if kind is not None and kind not in KINDS:
-        raise UsageError(f"there is no toolchain {kind!r}", hint=f"Choose: {', '.join(KINDS)}.")
+    kind, colon, compiler = (wanted or "").partition(":")
+    if (kind and kind not in KINDS) or (colon and compiler not in ("gcc", "clang")):
+        raise UsageError(
+            f"there is no toolchain {wanted!r}",
+            hint=f"Choose: {', '.join(KINDS)}; with :clang behind it for clang.",
+        )
+    gcc = _find_gcc(board, kind or None, root)
+    return _clang(gcc, board) if compiler == "clang" else gcc
+
+
+def _find_gcc(board: Board, kind: str | None, root: Path) -> Toolchain:
     for candidate in _candidates(board, (kind,) if kind else KINDS, root):
         return probe(candidate, board)
     raise PrefixError(
         f"no {kind + ' ' if kind else ''}compiler for {board.name} is here",
         hint=_how_to_get(board, kind),
     )
+
+
+def _clang(gcc: Toolchain, board: Board) -> Toolchain:
+    """Return the toolchain with clang, which borrows gcc's start files and libraries."""
+    cc, cxx = shutil.which("clang"), shutil.which("clang++")
+    if not cc or not cxx:
+        raise PrefixError("clang is not installed", hint="Install it: apt-get install clang.")
+    target = process.run([gcc.cc, "-dumpmachine"], capture=True).stdout.strip()
+    clang = replace(gcc, clang=True, clang_cc=cc, clang_cxx=cxx, clang_target=target)
+    version = process.run([cc, "--version"], capture=True).stdout.splitlines()[0]
+    _link(replace(clang, version=version), board)
+    return replace(clang, version=version)
 
 
 def _how_to_get(board: Board, kind: str | None) -> str:
@@ -112,6 +134,9 @@ def _named(kind: str, cc: str, triplet: str, sysroot: str) -> Toolchain:
 
 def raw_command(toolchain: Toolchain, compiler: str) -> list[str]:
     """Return how to call a compiler of the toolchain with the toolchain's own sysroot."""
+    if compiler in (toolchain.clang_cc, toolchain.clang_cxx):
+        target = f"--target={toolchain.clang_target}"
+        return [compiler, target, *raw_command(toolchain, "")[1:]]
     return [compiler, *([f"--sysroot={toolchain.sysroot}"] if toolchain.sysroot else [])]
 
 
@@ -128,7 +153,15 @@ def probe(toolchain: Toolchain, board: Board) -> Toolchain:
             )
     version = process.run([toolchain.cc, "--version"], capture=True).stdout.splitlines()[0]
     libc = _link(toolchain, board)
-    return replace(toolchain, version=version, libc_version=libc, clang="clang" in version)
+    return replace(toolchain, version=version, libc_version=libc, cflags=_cflags(toolchain, board))
+
+
+def _cflags(toolchain: Toolchain, board: Board) -> str:
+    """Return the CFLAGS to build with: the board's own, where it has a configuration."""
+    config = Path(toolchain.sysroot) / "etc/portage"
+    if toolchain.kind != "board" or not (config / "make.profile").exists():
+        return toolchain.cflags
+    return portage_api.setting(Path(toolchain.sysroot), "CFLAGS") or toolchain.cflags
 
 
 def _debian_package(board: Board, package: str) -> str:
@@ -139,7 +172,7 @@ def _debian_package(board: Board, package: str) -> str:
 def _link(toolchain: Toolchain, board: Board) -> str:
     """Compile and link a program; return the version of the C library it was linked with."""
     source = "#include <features.h>\nLIBC=__GLIBC__.__GLIBC_MINOR__\n"
-    raw = raw_command(toolchain, toolchain.cc)
+    raw = raw_command(toolchain, toolchain.clang_cc or toolchain.cc)
     with tempfile.TemporaryDirectory(prefix="flatcar-prefix-") as directory:
         program = Path(directory) / "probe"
         built = process.run(
@@ -212,7 +245,8 @@ def driver_flags(prefix: Prefix) -> list[str]:
 
 
 def write_tools(prefix: Prefix) -> None:
-    """Write the prefix's tools and the mirror of the compiler's directory."""
+    """Write the prefix's tools, the mirror of the compiler's directory, and what build
+    systems are told."""
     tools = prefix.tools_dir
     tools.mkdir(parents=True, exist_ok=True)
     gcc = layout(prefix.toolchain)
@@ -220,6 +254,10 @@ def write_tools(prefix: Prefix) -> None:
     exec_prefix = _mirror(gcc.directory, mirror, prefix.toolchain)
     for name, text in tool_scripts(prefix, gcc, exec_prefix).items():
         _write_script(tools / name, text)
+    share = buildsystems.directory(prefix)
+    share.mkdir(exist_ok=True)
+    for name, text in buildsystems.files(prefix).items():
+        portage_api.write_atomic(share / name, text)
 
 
 def tool_scripts(prefix: Prefix, gcc: Layout, exec_prefix: str) -> dict[str, str]:
@@ -236,6 +274,8 @@ def tool_scripts(prefix: Prefix, gcc: Layout, exec_prefix: str) -> dict[str, str
         f"{chost}-cpp": script([toolchain.cc, "-E", *flags], env=env),
         f"{chost}-pkg-config": pkg_config_script(prefix),
     }
+    if toolchain.clang:
+        scripts |= _clang_scripts(prefix, flags, cxx, exec_prefix)
     for name in BINUTILS:
         if tool := shutil.which(f"{toolchain.binutils_prefix}{name}"):
             scripts[f"{chost}-{name}"] = script([tool])
@@ -246,6 +286,25 @@ def tool_scripts(prefix: Prefix, gcc: Layout, exec_prefix: str) -> dict[str, str
         if not shutil.which(name) and (tool := shutil.which(real)):
             scripts[name] = script([tool])
     return scripts
+
+
+def _clang_scripts(
+    prefix: Prefix, flags: list[str], cxx: list[str], exec_prefix: str
+) -> dict[str, str]:
+    """Return clang's scripts: of gcc's files, too, it sees the mirror and no others."""
+    toolchain, chost = prefix.toolchain, prefix.board.chost
+    mirror = os.fspath(Path(exec_prefix).parents[1])
+    common = [
+        f"--target={toolchain.clang_target}",
+        f"--gcc-toolchain={mirror}",
+        "-Wno-unused-command-line-argument",
+        *flags,
+    ]
+    return {
+        f"{chost}-clang": script([toolchain.clang_cc, *common]),
+        f"{chost}-clang++": script([toolchain.clang_cxx, *common, *cxx]),
+        f"{chost}-cpp": script([toolchain.clang_cc, "-E", *common]),
+    }
 
 
 def pkg_config_script(prefix: Prefix) -> str:
