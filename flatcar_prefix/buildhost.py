@@ -13,7 +13,7 @@ import os
 import platform
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -107,7 +107,7 @@ def package_provided(packages: Mapping[str, str]) -> str:
 
 def make_conf(prefix: Prefix, *, features: Iterable[str]) -> str:
     """Return the text of the build host's make.conf."""
-    variables = {
+    variables: dict[str, str | Sequence[str]] = {
         "CBUILD": prefix.toolchain.cbuild,
         "CHOST": prefix.toolchain.cbuild,
         "CC": "gcc",
@@ -119,6 +119,7 @@ def make_conf(prefix: Prefix, *, features: Iterable[str]) -> str:
         "PORTAGE_USERNAME": prefix.username,
         "PORTAGE_GRPNAME": prefix.groupname,
         "FEATURES": " ".join(features),
+        "USE": makeconf.USE,
     }
     return (
         "# Written by flatcar-prefix. The build host is this machine: see package.provided.\n"
