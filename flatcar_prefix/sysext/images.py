@@ -85,6 +85,7 @@ def make_directory(job: Job) -> None:
     job.output.mkdir()
     job.output.chmod(0o755)
     plant(job.selection, job.output, how=clone)
+    os.utime(job.output, (job.epoch, job.epoch))
     if os.geteuid() == 0:
         for entry in job.selection.entries:
             path = job.output / entry.path

@@ -75,13 +75,16 @@ def spdx(licence: str, *, use: Sequence[str] = ()) -> str:
         words = use_reduce(licence, uselist=list(use), opconvert=True)
     except InvalidDependString:
         return NOTHING
-    return _join(words, "AND") or NOTHING
+    return _expression(words) or NOTHING
 
 
-def _join(words: Sequence[Any], operator: str) -> str:
+def _expression(words: Sequence[Any]) -> str:
     """Return the expression of what ``use_reduce`` gives: lists, ``||`` first for a choice."""
+    while len(words) == 1 and not isinstance(words[0], str):
+        words = words[0]
+    operator = "OR" if words and words[0] == "||" else "AND"
     parts: list[str] = []
-    for word in words:
+    for word in words[1:] if operator == "OR" else words:
         part = _part(word, operator)
         if part and part not in parts:
             parts.append(part)
@@ -91,10 +94,9 @@ def _join(words: Sequence[Any], operator: str) -> str:
 def _part(word: Any, operator: str) -> str:
     if isinstance(word, str):
         return SPDX.get(word) or reference(word)
-    choice = bool(word) and word[0] == "||"
-    inner = "OR" if choice else "AND"
-    text = _join(word[1:] if choice else word, inner)
-    return f"({text})" if f" {inner} " in text and inner != operator else text
+    text = _expression(word)
+    other = "AND" if operator == "OR" else "OR"
+    return f"({text})" if f" {other} " in text else text
 
 
 def reference(name: str) -> str:

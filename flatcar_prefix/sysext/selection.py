@@ -332,10 +332,11 @@ class _Walk:
             self.leave_out(rule, item.stat(follow_symlinks=False).st_size)
             return
         # What may not be read need not be counted: it is not shipped.
-        for directory, _, names in os.walk(item.path):
-            for name in names:
-                size = os.lstat(os.path.join(directory, name)).st_size
-                self.leave_out(rule, size)
+        for directory, inner, names in os.walk(item.path):
+            for path in (os.path.join(directory, name) for name in inner + names):
+                status = os.lstat(path)
+                if not stat.S_ISDIR(status.st_mode):
+                    self.leave_out(rule, status.st_size)
 
 
 def _scan(directory: Path) -> list[os.DirEntry[str]]:

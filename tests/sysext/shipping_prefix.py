@@ -265,7 +265,7 @@ def _package(prefix: Prefix, cpv: str, licence: str, tops: list[str]) -> None:
         "CHOST": prefix.board.chost,
         "EPREFIX": prefix.eprefix,
     }.items():
-        _write(entry / key, value + "\n")
+        _write(entry / key, value and value + "\n")
     _write(entry / f"{pf}.ebuild", 'EAPI="8"\nSLOT="0"\n')
 
 
@@ -280,7 +280,8 @@ def _contents(path: Path, prefix: Prefix) -> str:
 
 def copied(prefix: Prefix, base: Path) -> Prefix:
     """Return the same prefix, its final root in another directory."""
-    shutil.copytree(prefix.final_dir, base / "final", symlinks=True)
+    base.mkdir(exist_ok=True)
+    subprocess.run(["cp", "-a", prefix.final_dir, base / "final"], check=True)
     _settle_directories(base / "final")
     return replace(prefix, final_dir=base / "final")
 

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One prefix for all tests of images; what changes it makes its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import shipping_prefix
+
+from flatcar_prefix.prefix import Prefix
+
+
+@pytest.fixture(scope="session")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Prefix:
+    return shipping_prefix.make(tmp_path_factory.mktemp("shipped"))
+
+
+@pytest.fixture
+def own_prefix(tmp_path: Path) -> Prefix:
+    """A prefix that a test may change; its program is not compiled."""
+    return shipping_prefix.make(tmp_path / "own", compiled=False)

@@ -1,0 +1,540 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What goes with an image: its name, its release file, its manifest, and how it appears."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import shipping_prefix
+from hypothesis import given, strategies as st
+
+import flatcar_prefix.sysext.build as build
+from flatcar_prefix.errors import PrefixError, UsageError
+from flatcar_prefix.prefix import Prefix
+from flatcar_prefix.sysext import Options, add_arguments, licences, run_cli, sysext, units
+from flatcar_prefix.sysext.cli import options, source_date_epoch
+from flatcar_prefix.sysext.release import Release, check
+from flatcar_prefix.sysext.selection import select
+from flatcar_prefix.sysext.sysupdate import transfer
+
+HERE = Path(__file__).parent
+
+
+def parse(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return parser.parse_args(words)
+
+
+def quick(prefix: Prefix, output: Path, **more: Any) -> Path:
+    """Make a tar, which takes no time."""
+    return sysext(prefix, output, format="tar", **{"verify": False, **more})
+
+
+def document(directory: Path, name: str = "test.manifest.json") -> Any:
+    return json.loads((directory / name).read_text(encoding="utf-8"))
+
+
+# --- names and the release file
+
+
+def test_the_release_file_has_the_name_of_the_image(own_prefix: Prefix, tmp_path: Path) -> None:
+    image = sysext(own_prefix, tmp_path / "python-3.raw", format="ext4", verify=False)
+    path = "/usr/lib/extension-release.d/extension-release.python-3"
+    result = subprocess.run(
+        ["/usr/sbin/debugfs", "-R", f"cat {path}", image], capture_output=True, text=True
+    )
+    assert result.stdout == "ID=_any\nARCHITECTURE=x86-64\n"
+
+
+def test_the_release_file_says_what_was_asked_for(own_prefix: Prefix, tmp_path: Path) -> None:
+    wanted = options(parse("--os", "flatcar", "--sysext-level", "1.0", "--reload-manager"), {})
+    quick(own_prefix, tmp_path / "test.tar", options=replace(wanted, verify=False))
+    assert document(tmp_path)["release"] == {
+        "ID": "flatcar",
+        "SYSEXT_LEVEL": "1.0",
+        "ARCHITECTURE": "x86-64",
+        "EXTENSION_RELOAD_MANAGER": "1",
+    }
+
+
+def test_without_an_output_the_image_has_the_name_of_the_prefix(
+    own_prefix: Prefix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert quick(own_prefix, None) == tmp_path / "shipped.tar"  # type: ignore[arg-type]
+
+
+def test_a_directory_as_output_gets_an_image_named_as_the_prefix(
+    own_prefix: Prefix, tmp_path: Path
+) -> None:
+    assert quick(own_prefix, tmp_path) == tmp_path / "shipped.tar"
+
+
+@pytest.mark.parametrize("name", ["python.img", "python", ".raw", "a b.raw", "-x.raw"])
+def test_a_name_that_systemd_would_not_find_is_refused(
+    own_prefix: Prefix, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(UsageError):
+        sysext(own_prefix, tmp_path / name, verify=False)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"os_id": "Flat Car"},
+        {"os_id": ""},
+        {"sysext_level": "1.0"},
+        {"version_id": "12"},
+        {"os_id": "debian", "version_id": "1\n2"},
+        {"format": "zip"},
+        {"sbom": "csv"},
+        {"keep": ("nonsense",)},
+        {"sysupdate": "ftp://example.org"},
+        {"format": "squashfs", "image_version": "1-2"},
+        {"sysupdate": "https://example.org/"},
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_anything_is_done(
+    own_prefix: Prefix, tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    form = wrong.get("format", "tar")
+    name = "test.raw" if form == "squashfs" else "test.tar"
+    with pytest.raises(UsageError) as error:
+        sysext(own_prefix, tmp_path / name, **{"verify": False, "format": "tar", **wrong})
+    assert error.value.hint
+    assert os.listdir(tmp_path) == ["own"]
+
+
+def test_an_eprefix_that_no_system_merges_is_refused(tmp_path: Path) -> None:
+    prefix = shipping_prefix.make(tmp_path, eprefix="/srv/stuff", compiled=False)
+    with pytest.raises(UsageError, match="only /usr and /opt are merged") as error:
+        quick(prefix, tmp_path / "test.tar")
+    assert "/opt/srv/stuff" in error.value.hint
+
+
+def test_opt_is_merged_too(tmp_path: Path) -> None:
+    prefix = shipping_prefix.make(tmp_path, eprefix="/opt/stuff", compiled=False)
+    quick(prefix, tmp_path / "test.tar")
+    assert document(tmp_path)["packages"][0]["files"][0].startswith("/opt/stuff/")
+
+
+@given(
+    os_id=st.sampled_from(["_any", "flatcar", "debian"]),
+    level=st.sampled_from(["", "1.0"]),
+    version=st.sampled_from(["", "12"]),
+    reload_manager=st.booleans(),
+)
+def test_the_release_file_reads_back_as_it_was_meant(
+    os_id: str, level: str, version: str, reload_manager: bool
+) -> None:
+    release = Release("x", "arm64", os_id, level, version, reload_manager)
+    fields = dict(line.split("=") for line in release.text().splitlines())
+    assert fields == release.fields()
+    assert all(fields.values())
+    if os_id == "_any" and (level or version):
+        with pytest.raises(UsageError):
+            check(release)
+    else:
+        assert check(release) is release
+
+
+# --- manifest and bill of materials
+
+
+def test_the_manifest_says_which_package_each_file_is_of(
+    own_prefix: Prefix, tmp_path: Path
+) -> None:
+    (own_prefix.final.eroot / "usr/bin/stray").write_text("x")
+    image = quick(own_prefix, tmp_path / "test.tar")
+    found = document(tmp_path)
+    (package,) = found["packages"]
+    assert (package["name"], package["version"]) == ("app-misc/hello", "1.2-r3")
+    assert package["licence"] == "|| ( GPL-3 MIT )"
+    assert package["spdx"] == "GPL-3.0-only OR MIT"
+    assert f"{shipping_prefix.EPREFIX}/usr/bin/hi" in package["files"]
+    root = own_prefix.final.path
+    assert package["size"] == sum((root / p.lstrip("/")).lstat().st_size for p in package["files"])
+    assert found["unowned"] == [f"{shipping_prefix.EPREFIX}/usr/bin/stray"]
+    assert found["added"] == ["/usr/lib/extension-release.d/extension-release.test"]
+    assert found["image"]["sha256"] == hashlib.sha256(image.read_bytes()).hexdigest()
+    assert found["image"]["size"] == image.stat().st_size
+
+
+def test_no_verify_is_in_the_manifest(own_prefix: Prefix, tmp_path: Path) -> None:
+    quick(own_prefix, tmp_path / "test.tar", verify=False)
+    assert document(tmp_path)["verify"] == {"run": False}
+
+
+@dataclass
+class Report:
+    """Stands in for an audit, which has tests of its own."""
+
+    counts: dict[str, int]
+
+    @property
+    def ok(self) -> bool:
+        return not self.counts["error"]
+
+
+def audit_finding(monkeypatch: pytest.MonkeyPatch, **counts: int) -> None:
+    verify = pytest.importorskip("flatcar_prefix.verify")
+    report = Report({"error": 0, "warning": 0, **counts})
+    monkeypatch.setattr(verify, "verify", lambda root: report)
+
+
+def test_an_error_of_the_audit_stops_it(
+    own_prefix: Prefix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit_finding(monkeypatch, error=2)
+    with pytest.raises(PrefixError, match="2 errors") as error:
+        quick(own_prefix, tmp_path / "test.tar", verify=True)
+    assert "flatcar-prefix verify shipped" in error.value.hint
+    assert os.listdir(tmp_path) == ["own"]
+
+
+def test_warnings_of_the_audit_are_in_the_manifest(
+    own_prefix: Prefix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit_finding(monkeypatch, warning=3)
+    quick(own_prefix, tmp_path / "test.tar", verify=True)
+    assert document(tmp_path)["verify"] == {"run": True, "findings": {"error": 0, "warning": 3}}
+
+
+def test_spdx_lists_every_package_and_relates_it_to_the_image(
+    shipped: Prefix, tmp_path: Path
+) -> None:
+    quick(shipped, tmp_path / "test.tar", sbom="spdx")
+    found = document(tmp_path, "test.spdx.json")
+    assert found["spdxVersion"] == "SPDX-2.3"
+    declared = {p["name"]: p.get("licenseDeclared") for p in found["packages"]}
+    assert declared["sys-libs/glibc"] == ("LGPL-2.1-or-later AND GPL-2.0-or-later AND BSD-3-Clause")
+    identifiers = {package["SPDXID"] for package in found["packages"]} | {"SPDXRef-DOCUMENT"}
+    assert len(identifiers) == 4
+    for relation in found["relationships"]:
+        assert {relation["spdxElementId"], relation["relatedSpdxElement"]} <= identifiers
+    assert found["creationInfo"]["created"] == "2020-09-13T12:26:40Z"
+
+
+def test_cyclonedx_lists_every_package_and_its_licence(shipped: Prefix, tmp_path: Path) -> None:
+    quick(shipped, tmp_path / "test.tar", sbom="cyclonedx")
+    found = document(tmp_path, "test.cdx.json")
+    assert (found["bomFormat"], found["specVersion"]) == ("CycloneDX", "1.5")
+    hello = next(c for c in found["components"] if c["name"] == "hello")
+    assert hello["licenses"] == [{"expression": "GPL-3.0-only OR MIT"}]
+    assert hello["purl"] == "pkg:ebuild/app-misc/hello@1.2-r3"
+    references = {component["bom-ref"] for component in found["components"]}
+    assert set(found["dependencies"][0]["dependsOn"]) == references
+
+
+@pytest.mark.parametrize(
+    ("licence", "expression"),
+    [
+        ("MIT", "MIT"),
+        ("MIT BSD", "MIT AND BSD-3-Clause"),
+        ("|| ( MIT GPL-2+ )", "MIT OR GPL-2.0-or-later"),
+        ("ZLIB || ( MIT BSD-2 )", "Zlib AND (MIT OR BSD-2-Clause)"),
+        ("|| ( MIT ( BSD ZLIB ) )", "MIT OR (BSD-3-Clause AND Zlib)"),
+        ("gcc-runtime-library-exception-3.1", "LicenseRef-gcc-runtime-library-exception-3.1"),
+        ("foo? ( MIT ) BSD", "BSD-3-Clause"),
+        ("", "NOASSERTION"),
+        ("|| ( MIT", "NOASSERTION"),
+    ],
+)
+def test_a_licence_in_the_words_of_spdx(licence: str, expression: str) -> None:
+    assert licences.spdx(licence) == expression
+
+
+# --- units
+
+
+def test_units_are_offered_where_systemd_reads_them(own_prefix: Prefix, tmp_path: Path) -> None:
+    program = own_prefix.final.eroot / "usr/bin/hello"
+    program.write_text("#!/bin/sh\n")
+    image = sysext(own_prefix, tmp_path / "test", format="directory", verify=False, units=True)
+    unit = (image / "usr/lib/systemd/system/hello.service").read_text()
+    assert f"ExecStart={shipping_prefix.EPREFIX}/usr/bin/hello wait" in unit
+    # Not of the prefix: the system's own.
+    assert "ExecStop=/usr/bin/kill $MAINPID" in unit
+    wants = image / "usr/lib/systemd/system/multi-user.target.wants/hello.service"
+    assert os.readlink(wants) == "/usr/lib/systemd/system/hello.service"
+    assert (image / "usr/lib/sysusers.d/hello.conf").read_text() == 'u hello - "Hello"\n'
+    assert (image / "usr/lib/tmpfiles.d/hello.conf").is_file()
+    assert "/usr/lib/systemd/system/hello.service" in document(tmp_path)["added"]
+
+
+def test_units_are_not_offered_unasked(own_prefix: Prefix, tmp_path: Path) -> None:
+    image = sysext(own_prefix, tmp_path / "test", format="directory", verify=False)
+    assert not (image / "usr/lib/systemd").exists()
+
+
+def test_asking_for_units_that_are_not_there_is_an_error(
+    own_prefix: Prefix, tmp_path: Path
+) -> None:
+    with pytest.raises(PrefixError, match="no units"):
+        quick(own_prefix, tmp_path / "t.tar", units=True, exclude=("usr/lib",))
+
+
+@pytest.mark.parametrize(
+    ("line", "result"),
+    [
+        ("ExecStart=/usr/bin/hi --x /usr/bin/hi", "ExecStart={0}/usr/bin/hi --x /usr/bin/hi"),
+        ("ExecStartPre=-+/usr/bin/hi", "ExecStartPre=-+{0}/usr/bin/hi"),
+        ("ExecStart={0}/usr/bin/hi", "ExecStart={0}/usr/bin/hi"),
+        ("ExecStart=/usr/bin/other", "ExecStart=/usr/bin/other"),
+        ("# ExecStart=/usr/bin/hi", "# ExecStart=/usr/bin/hi"),
+        ("Environment=A=/usr/bin/hi", "Environment=A=/usr/bin/hi"),
+    ],
+)
+def test_a_unit_starts_the_program_of_the_prefix(shipped: Prefix, line: str, result: str) -> None:
+    chosen = select(shipped.final.path, shipped.eprefix)
+    line, result = line.format(shipped.eprefix), result.format(shipped.eprefix)
+    assert units.with_programs_of(chosen, shipped.eprefix, line) == result
+
+
+# --- SHA256SUMS and sysupdate
+
+
+def test_sha256sums_is_what_sha256sum_checks_and_keeps_other_images(
+    own_prefix: Prefix, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    quick(own_prefix, out / "one.tar")
+    quick(own_prefix, out / "two.tar")
+    quick(own_prefix, out / "one.tar", exclude=("etc",))
+    subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=out, check=True)
+    names = {line.split("  ")[1] for line in (out / "SHA256SUMS").read_text().splitlines()}
+    assert names == {"one.tar", "two.tar", "one.manifest.json", "two.manifest.json"}
+
+
+def test_sysupdate_writes_a_transfer_and_the_image_by_the_name_it_matches(
+    own_prefix: Prefix, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    url = "https://example.org/images"
+    image = sysext(
+        own_prefix,
+        out / "test.raw",
+        format="ext4",
+        verify=False,
+        sysupdate=url,
+        image_version="1.2",
+    )
+    assert (out / "test-1.2-x86-64.raw").read_bytes() == image.read_bytes()
+    assert "test-1.2-x86-64.raw" in (out / "SHA256SUMS").read_text()
+    text = (out / "test.conf").read_text()
+    assert "Path=https://example.org/images/\n" in text
+    assert text.count("MatchPattern=test-@v-x86-64.raw\n") == 2
+    assert "CurrentSymlink=/etc/extensions/test.raw\n" in text
+
+
+def test_a_transfer_has_every_section_once() -> None:
+    lines = transfer("x", "https://example.org/", "arm64").splitlines()
+    assert [line for line in lines if line.startswith("[")] == [
+        "[Transfer]",
+        "[Source]",
+        "[Target]",
+    ]
+
+
+def test_an_image_without_a_version_gets_one_that_grows(own_prefix: Prefix, tmp_path: Path) -> None:
+    for epoch in (1_700_000_000, 1_700_000_001):
+        sysext(
+            own_prefix,
+            tmp_path / "test.raw",
+            format="ext4",
+            verify=False,
+            sysupdate="https://example.org",
+            epoch=epoch,
+        )
+    found = sorted(path.name for path in tmp_path.glob("test-*.raw"))
+    assert found == ["test-20231114221320-x86-64.raw", "test-20231114221321-x86-64.raw"]
+
+
+# --- all or nothing
+
+
+def files(directory: Path) -> set[str]:
+    return {path.name for path in directory.iterdir()} - {"own"}
+
+
+def test_when_a_tool_fails_nothing_is_left_and_the_old_image_stays(
+    own_prefix: Prefix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = sysext(own_prefix, tmp_path / "test.raw", format="ext4", verify=False)
+    before = {name: (tmp_path / name).read_bytes() for name in files(tmp_path)}
+    (own_prefix.final.eroot / "usr/bin/more").write_text("more")
+    programs = tmp_path / "own/programs"
+    programs.mkdir()
+    (programs / "resize2fs").write_text("#!/bin/sh\necho no space >&2\nexit 1\n")
+    (programs / "resize2fs").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    with pytest.raises(PrefixError, match="resize2fs failed with exit code 1: no space"):
+        sysext(own_prefix, image, format="ext4", verify=False)
+    assert {name: (tmp_path / name).read_bytes() for name in files(tmp_path)} == before
+
+
+def test_a_manifest_that_cannot_be_made_leaves_no_image(
+    own_prefix: Prefix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object, **options: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(build.manifest, "manifest", fail)
+    with pytest.raises(OSError, match="disk full"):
+        quick(own_prefix, tmp_path / "test.tar")
+    assert files(tmp_path) == set()
+
+
+SLOW = textwrap.dedent(
+    """
+    import sys, time
+    from pathlib import Path
+    from flatcar_prefix import prefix
+    from flatcar_prefix.sysext import archive, sysext
+
+    def slow(entry, out, copy=archive.copy):
+        print("copying", flush=True)
+        time.sleep(30)
+
+    archive.copy = slow
+    sysext(prefix.read(Path(sys.argv[1])), sys.argv[2], format="tar", verify=False)
+    """
+)
+
+
+def at_work(prefix: Prefix, image: Path) -> subprocess.Popen[str]:
+    child = subprocess.Popen(
+        [sys.executable, "-c", SLOW, prefix.staging_dir, image],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=HERE.parents[1],
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "copying\n"
+    return child
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_leaves_nothing_behind_and_ends_the_process(
+    own_prefix: Prefix, tmp_path: Path, number: signal.Signals
+) -> None:
+    child = at_work(own_prefix, tmp_path / "test.tar")
+    assert files(tmp_path)
+    child.send_signal(number)
+    assert child.wait(10) == -number
+    assert files(tmp_path) == set()
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_and_of_a_living_one_is_not(
+    own_prefix: Prefix, tmp_path: Path
+) -> None:
+    killed = at_work(own_prefix, tmp_path / "test.tar")
+    (left,) = files(tmp_path)
+    living = at_work(own_prefix, tmp_path / "test.tar")
+    at = files(tmp_path) - {left}
+    killed.kill()
+    killed.wait()
+    quick(own_prefix, tmp_path / "test.tar")
+    assert {name for name in files(tmp_path) if name.startswith(".")} == at
+    living.terminate()
+    living.wait(10)
+
+
+def test_a_directory_that_is_there_already_is_not_touched(
+    own_prefix: Prefix, tmp_path: Path
+) -> None:
+    (tmp_path / "test").mkdir()
+    with pytest.raises(PrefixError, match="exists already"):
+        sysext(own_prefix, tmp_path / "test", format="directory", verify=False)
+
+
+def test_a_file_that_changes_meanwhile_is_an_error(
+    own_prefix: Prefix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grown = own_prefix.final.eroot / "etc/hello.conf"
+    choose = build.choose
+
+    def grow(*args: Any) -> Any:
+        result = choose(*args)
+        grown.write_text("longer than it was\n")
+        return result
+
+    monkeypatch.setattr(build, "choose", grow)
+    with pytest.raises(PrefixError, match="changed while it was read"):
+        quick(own_prefix, tmp_path / "test.tar")
+    assert files(tmp_path) == set()
+
+
+@pytest.mark.needs_root
+def test_a_file_that_may_not_be_read_is_named(own_prefix: Prefix, tmp_path: Path) -> None:
+    secret = own_prefix.final.eroot / "etc/secret"
+    secret.write_text("x")
+    secret.chmod(0)
+    for path in [tmp_path, *tmp_path.parents[:2]]:
+        path.chmod(0o755)
+    pid = os.fork()
+    if not pid:
+        code = 1
+        try:
+            os.setresuid(65534, 65534, 65534)
+            select(own_prefix.final.path, own_prefix.eprefix)
+        except PrefixError as error:
+            code = 7 if "etc/secret may not be read" in str(error) else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+
+
+# --- the command
+
+
+@pytest.mark.parametrize("text", ["yesterday", "-5", "1.5", "99999999999", "²"])
+def test_a_source_date_epoch_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        source_date_epoch({"SOURCE_DATE_EPOCH": text})
+
+
+def test_the_command_honours_source_date_epoch_and_prints_where_the_image_is(
+    own_prefix: Prefix,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1650000000")
+    image = tmp_path / "test.tar"
+    args = parse("-o", os.fspath(image), "--format", "tar", "--no-verify", "--exclude", "etc")
+    assert run_cli(own_prefix, args) == 0
+    assert os.fspath(image) in capsys.readouterr().out
+    found = document(tmp_path)
+    assert found["image"]["epoch"] == 1650000000
+    assert found["options"] == {"keep": [], "exclude": ["etc"]}
+
+
+def test_without_arguments_the_image_is_squashfs_for_any_system_and_verified() -> None:
+    assert options(parse(), {}) == Options()
+
+
+def test_importing_the_package_takes_no_portage_and_little_time() -> None:
+    code = "import sys, flatcar_prefix.sysext; print('portage' in sys.modules)"
+    started = time.monotonic()
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=HERE.parents[1]
+    )
+    assert result.stdout == "False\n"
+    assert time.monotonic() - started < 5
