@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flatcar_prefix import makeconf, portage_api, sdk
+from flatcar_prefix import makeconf, portage_api, sdk, skel
 from flatcar_prefix.errors import MismatchError, PrefixError
 from flatcar_prefix.prefix import Prefix, Repository, Root
 from flatcar_prefix.repositories import COMPOSED, composed_parents, profile_dir, profile_location
@@ -43,6 +43,7 @@ def files(
         f"package.mask/{OWN_FILE}": makeconf.atoms_file(_masks(prefix)),
         f"package.use/{OWN_FILE}": makeconf.atoms_file(_use(prefix)),
         "profile/package.provided": _provided(prefix),
+        **skel.files(prefix),
     }
 
 
