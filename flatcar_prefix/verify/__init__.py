@@ -8,10 +8,12 @@ that has one in it. ``docs/verify.md`` lists the codes of the findings.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from flatcar_prefix.boards import Board
 from flatcar_prefix.errors import PrefixError
@@ -139,3 +141,13 @@ def waivers_of(root: Root) -> tuple[Waiver, ...]:
     prefix = root.prefix
     kinds = (prefix.staging,) if root.kind == "staging" else (prefix.staging, root)
     return tuple(waiver for each in kinds for waiver in read_waivers(each.config_dir))
+
+
+class _Module(ModuleType):
+    """This module, which can be called: ``flatcar_prefix.verify`` names module and function."""
+
+    def __call__(self, root: Root, **options: Any) -> Report:
+        return verify(root, **options)
+
+
+sys.modules[__name__].__class__ = _Module

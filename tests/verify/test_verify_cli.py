@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Reports as they are printed, and the verb's own part of the command line."""
+
+from __future__ import annotations
+
+import io
+import json
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import pytest
+import verify_objects as objects
+from verify_mini import Mini
+from verify_objects import EPREFIX
+
+import flatcar_prefix.verify
+from flatcar_prefix.boards import board
+from flatcar_prefix.errors import PrefixError, UsageError
+from flatcar_prefix.verify import CODES, audit
+from flatcar_prefix.verify.cli import Progress, run
+from flatcar_prefix.verify.findings import Statistics
+from flatcar_prefix.verify.reporters import as_json, as_text
+
+DOCUMENT = Path(__file__).parents[2] / "docs/verify.md"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def run_on(mini: Mini, *, out: io.StringIO, **options: Any) -> int:
+    return run(None, mini.root, EPREFIX, board("amd64-usr"), stdout=out, **options)
+
+
+def test_a_clean_directory_is_one_line_and_exit_0(clean: Mini) -> None:
+    out = io.StringIO()
+    assert run_on(clean, out=out, json=False, strict=False) == 0
+    (line,) = out.getvalue().splitlines()
+    assert line.startswith(f" * {EPREFIX}: 8 files (4 ELF)")
+    assert line.endswith("0 errors.")
+
+
+def test_findings_are_grouped_by_code_with_one_hint_each(mini: Mini) -> None:
+    mini.write("usr/bin/one", "#!/bin/sh\n", 0o755)
+    mini.write("usr/bin/two", "#!/bin/sh\n", 0o4755)
+    out = io.StringIO()
+    assert run_on(mini, out=out, json=False, strict=False) == 1
+    lines = out.getvalue().splitlines()
+    assert lines[0] == " * error: script-interpreter"
+    assert lines[1] == f" *   {EPREFIX}/usr/bin/one: is run by /bin/sh, outside the prefix"
+    assert lines[3] == f" *   -> {CODES['script-interpreter'].hint}"
+    assert lines[5] == " * warning: setuid"
+    assert lines[-1].endswith("2 errors, 1 warning.")
+
+
+def test_json_has_a_stable_schema(mini: Mini) -> None:
+    mini.write("usr/bin/su", "", 0o4755)
+    out = io.StringIO()
+    assert run_on(mini, out=out, json=True, strict=False) == 0
+    data = json.loads(out.getvalue())
+    assert sorted(data) == [
+        *("board", "counts", "eprefix", "findings", "format", "ok", "root", "statistics", "waived")
+    ]
+    assert data["format"] == 1
+    assert data["counts"] == {"error": 0, "warning": 1, "note": 0, "waived": 0}
+    assert data["findings"] == [
+        {
+            "code": "setuid",
+            "level": "warning",
+            "path": f"{EPREFIX}/usr/bin/su",
+            "package": None,
+            "message": "runs with the rights of its user",
+            "hint": CODES["setuid"].hint,
+        }
+    ]
+
+
+def test_equal_trees_give_equal_json(mini: Mini) -> None:
+    assert as_json(mini.audit()) == as_json(mini.audit(jobs=2))
+
+
+def test_colour_is_for_terminals(mini: Mini) -> None:
+    mini.write("usr/bin/su", "", 0o4755)
+    out = Terminal()
+    run_on(mini, out=out, json=False, strict=False)
+    assert "\x1b[33;01m*" in out.getvalue()
+    assert "\x1b" not in as_text(mini.audit())
+
+
+def test_nothing_to_look_at_is_wrong_usage(tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        run(None, None, None, board("amd64-usr"), json=False, strict=False, stdout=io.StringIO())
+    with pytest.raises(UsageError):
+        run(None, tmp_path, "x", board("amd64-usr"), json=False, strict=False, stdout=io.StringIO())
+
+
+def test_a_directory_without_the_prefix_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(PrefixError, match="there is no /opt/none in"):
+        run(
+            *(None, tmp_path, "/opt/none", board("amd64-usr")),
+            json=False, strict=False, stdout=io.StringIO(),
+        )  # fmt: skip
+
+
+def test_progress_waits_for_two_seconds_and_goes_away() -> None:
+    terminal = Terminal()
+    progress = Progress(terminal)
+    progress(Statistics(files=1))
+    progress.done()
+    assert terminal.getvalue() == ""
+    progress = Progress(terminal, patience=0)
+    progress(Statistics(files=12, elf=3))
+    assert "12 files, 3 ELF" in terminal.getvalue()
+    progress.done()
+    assert terminal.getvalue().endswith("\r\x1b[K")
+
+
+def test_progress_is_for_terminals() -> None:
+    stream = io.StringIO()
+    progress = Progress(stream, patience=0)
+    progress(Statistics(files=12))
+    progress.done()
+    assert stream.getvalue() == ""
+
+
+def test_the_module_can_be_called_as_the_function_of_the_package(mini: Mini) -> None:
+    """``fp.verify`` is either, depending on what was imported first."""
+    assert callable(flatcar_prefix.verify)
+
+
+def test_several_processes_find_what_one_finds(mini: Mini) -> None:
+    for number in range(300):
+        mini.write(f"usr/bin/script{number}", "#!/bin/sh\n" if number % 7 else "", 0o755)
+    objects.library(mini / "usr/lib64/plugin.so", mini / "usr/lib64/libfoo.so.1")
+    assert mini.audit(jobs=2).findings == mini.audit(jobs=1).findings
+
+
+def test_a_process_that_is_killed_is_an_error(mini: Mini, monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    monkeypatch.setattr("flatcar_prefix.verify.examine.Examiner.examine", lambda *_: os._exit(9))
+    with pytest.raises(PrefixError, match="killed"):
+        mini.audit(jobs=2)
+
+
+def test_memory_does_not_grow_with_the_number_of_files(mini: Mini) -> None:
+    def peak() -> int:
+        tracemalloc.start()
+        try:
+            audit(mini.tree, jobs=1)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    def add(numbers: range) -> None:
+        for number in numbers:
+            (mini / f"usr/share/{number // 100}").mkdir(parents=True, exist_ok=True)
+            mini.write(f"usr/share/{number // 100}/{number}", f"text {number}\n")
+
+    add(range(1000))
+    small = peak()
+    add(range(1000, 4000))
+    assert peak() < 1.1 * small + 100_000
+
+
+def test_every_code_is_documented() -> None:
+    text = DOCUMENT.read_text()
+    for code in CODES.values():
+        assert f"| `{code.name}` | {code.level} | {code.meaning} | {code.hint} |" in text, code.name

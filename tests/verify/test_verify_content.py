@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Paths of the build machine, in every place where they can hide."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings, strategies as st
+from verify_mini import BUILD_DIR, Mini
+from verify_objects import EPREFIX
+
+from flatcar_prefix.verify.checks.content import Forbidden, Scan
+from flatcar_prefix.verify.examine import CHUNK
+
+SYSROOT = "/usr/x86_64-cros-linux-gnu"
+FORBIDDEN = Forbidden([BUILD_DIR, SYSROOT, "/"], EPREFIX)
+
+
+def found(text: str) -> bool:
+    return FORBIDDEN.search(text.encode(), text=True) is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"libdir={BUILD_DIR}/root/opt",
+        f"-I{BUILD_DIR}/root/usr/include",
+        f"-L{SYSROOT}/lib64 -lz",
+        f"--sysroot={SYSROOT}",
+        f"see {SYSROOT}.",
+        f"'{BUILD_DIR}'",
+        f"PATH=/bin:{BUILD_DIR}",
+        f"file://{BUILD_DIR}/x",
+        BUILD_DIR,
+    ],
+)
+def test_a_path_of_the_build_machine_is_seen(text: str) -> None:
+    assert found(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{BUILD_DIR}2/root",
+        f"{BUILD_DIR}-other",
+        f"{BUILD_DIR}.orig",
+        f"{EPREFIX}{SYSROOT}/lib",
+        f"${{prefix}}{SYSROOT}/lib",
+        f"other{SYSROOT}",
+        "/build/prefix-amd64-usr",
+    ],
+)
+def test_another_path_is_not_taken_for_one(text: str) -> None:
+    assert not found(text)
+
+
+def test_a_directory_above_the_prefix_is_never_forbidden() -> None:
+    assert Forbidden(["/opt", "/", EPREFIX], EPREFIX).patterns == []
+
+
+def test_a_line_is_named(mini: Mini) -> None:
+    mini.write("usr/bin/foo-config", f"one\ntwo\nlibs=-L{BUILD_DIR}/root/usr/lib64\n")
+    (finding,) = mini.audit().findings
+    assert finding.message == f"line 3 names {BUILD_DIR}/root/usr/lib64"
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(-len(BUILD_DIR) - 2, 2), st.booleans())
+def test_a_path_over_the_border_of_two_chunks_is_seen(shift: int, tail: bool) -> None:
+    data = b" " * (CHUNK + shift) + BUILD_DIR.encode() + (b"\n" * 1000 if tail else b"")
+    scan = Scan(FORBIDDEN, text=True)
+    for start in range(0, len(data), CHUNK):
+        chunk = data[start : start + CHUNK]
+        scan.feed(chunk, last=start + len(chunk) >= len(data))
+    assert scan.hit is not None
+    assert scan.hit.offset == CHUNK + shift
+    assert scan.hit.path == BUILD_DIR
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(-len(BUILD_DIR) - 2, 2))
+def test_a_longer_name_over_the_border_is_not_taken_for_one(shift: int) -> None:
+    data = b" " * (CHUNK + shift) + BUILD_DIR.encode() + b"2 " + b"\n" * CHUNK
+    scan = Scan(FORBIDDEN, text=True)
+    for start in range(0, len(data), CHUNK):
+        chunk = data[start : start + CHUNK]
+        scan.feed(chunk, last=start + len(chunk) >= len(data))
+    assert scan.hit is None
+
+
+def test_what_is_not_shipped_may_name_the_build_machine(mini: Mini) -> None:
+    mini.write("etc/portage/make.conf", f"PKGDIR={BUILD_DIR}/pkgs\n")
+    mini.write("var/db/pkg/cat/pkg-1/CONTENTS", f"{BUILD_DIR}\n")
+    report = mini.audit()
+    assert report.findings == ()
+    assert report.statistics.not_shipped == 2

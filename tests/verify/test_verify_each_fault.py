@@ -1,0 +1,315 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One fault planted for each code: it is found, at its place, and nothing else is."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import verify_objects as objects
+from verify_mini import BUILD_DIR, Mini
+from verify_objects import EPREFIX
+
+from flatcar_prefix.verify import CODES
+
+Plant = Callable[[Mini], str]
+FAULTS: dict[str, Plant] = {}
+
+
+def fault(code: str) -> Callable[[Plant], Plant]:
+    """Register what plants the fault that has ``code``, and returns where."""
+
+    def register(plant: Plant) -> Plant:
+        FAULTS[code] = plant
+        return plant
+
+    return register
+
+
+@fault("elf-broken")
+def _(mini: Mini) -> str:
+    library = mini / "usr/lib64/libfoo.so.1"
+    data = library.read_bytes()
+    (mini / "usr/lib64/libcut.so").write_bytes(data[: len(data) // 8])
+    return "usr/lib64/libcut.so"
+
+
+@fault("elf-machine")
+def _(mini: Mini) -> str:
+    library = objects.library(mini / "usr/lib64/libarm.so", mini.libc)
+    objects.patch(library, 18, struct.pack("<H", 183))
+    return "usr/lib64/libarm.so"
+
+
+@fault("elf-interpreter")
+def _(mini: Mini) -> str:
+    objects.program(mini / "bin/host", mini.libc, interpreter="/lib64/ld-linux-x86-64.so.2")
+    return "bin/host"
+
+
+@fault("elf-interpreter-missing")
+def _(mini: Mini) -> str:
+    objects.program(mini / "bin/lost", mini.libc, interpreter=f"{EPREFIX}/lib/ld-gone.so.1")
+    return "bin/lost"
+
+
+@fault("elf-interpreter-other")
+def _(mini: Mini) -> str:
+    objects.loader(mini / "lib64/ld-musl-x86_64.so.1")
+    objects.program(
+        mini / "bin/other", mini.libc, interpreter=f"{EPREFIX}/lib64/ld-musl-x86_64.so.1"
+    )
+    return "bin/other"
+
+
+@fault("elf-interpreter-library")
+def _(mini: Mini) -> str:
+    source = 'const char i[] __attribute__((section(".interp"))) = "/lib64/ld-linux-x86-64.so.2";'
+    objects.compile_c(mini / "usr/lib64/librun.so", source, "-shared", "-Wl,-soname,librun.so")
+    return "usr/lib64/librun.so"
+
+
+@fault("elf-needed")
+def _(mini: Mini) -> str:
+    gone = objects.library(mini / "usr/lib64/libgone.so.1", mini.libc)
+    objects.library(mini / "usr/lib64/plugin.so", gone)
+    gone.unlink()
+    return "usr/lib64/plugin.so"
+
+
+@fault("elf-needed-luck")
+def _(mini: Mini) -> str:
+    private = objects.library(mini / "usr/lib64/private/libprivate.so", mini.libc)
+    rpath = f"-Wl,-rpath,{EPREFIX}/usr/lib64/private"
+    objects.program(mini / "usr/bin/host", "-Wl,--no-as-needed", private, mini.libc, rpath)
+    objects.library(mini / "usr/lib64/private/plugin.so", private)
+    return "usr/lib64/private/plugin.so"
+
+
+@fault("elf-version")
+def _(mini: Mini) -> str:
+    newer = objects.libc(
+        mini.root / "libc.so.6", versions="GLIBC_2.99 { global: puts; local: *; };"
+    )
+    objects.program(mini / "bin/new", newer)
+    newer.unlink()
+    return "bin/new"
+
+
+@fault("elf-version-none")
+def _(mini: Mini) -> str:
+    versioned = objects.libc(mini / "usr/lib64/libbar.so.1")
+    objects.program(mini / "bin/bar", versioned)
+    objects.libc(versioned, versions="")
+    return "bin/bar"
+
+
+@fault("elf-rpath")
+def _(mini: Mini) -> str:
+    objects.program(mini / "bin/rpath", mini.libc, "-Wl,-rpath,/usr/local/lib")
+    return "bin/rpath"
+
+
+@fault("elf-rpath-build")
+def _(mini: Mini) -> str:
+    objects.program(mini / "bin/rpath", mini.libc, f"-Wl,-rpath,{BUILD_DIR}/tmp/foo/.libs")
+    return "bin/rpath"
+
+
+@fault("elf-textrel")
+def _(mini: Mini) -> str:
+    source = '__asm__(".text\\n.globl f\\nf: .quad f\\n");'
+    objects.compile_c(mini / "usr/lib64/libtext.so", source, "-shared", "-Wl,-z,notext")
+    return "usr/lib64/libtext.so"
+
+
+@fault("elf-execstack")
+def _(mini: Mini) -> str:
+    objects.program(mini / "bin/stack", mini.libc, "-Wl,-z,execstack")
+    return "bin/stack"
+
+
+@fault("loader-directories")
+def _(mini: Mini) -> str:
+    directories = ("/lib64/", "/usr/lib64/", f"{EPREFIX}/lib64/", f"{EPREFIX}/usr/lib64/")
+    objects.loader(mini / "lib64/ld-linux-x86-64.so.2", directories=directories)
+    return "lib64/ld-linux-x86-64.so.2"
+
+
+@fault("loader-preload")
+def _(mini: Mini) -> str:
+    objects.loader(mini / "lib64/ld-linux-x86-64.so.2", preload="/etc/ld.so.preload")
+    return "lib64/ld-linux-x86-64.so.2"
+
+
+@fault("loader-cache")
+def _(mini: Mini) -> str:
+    mini.write("etc/ld.so.cache", "not a cache")
+    return "etc/ld.so.cache"
+
+
+@fault("setuid")
+def _(mini: Mini) -> str:
+    mini.write("usr/bin/su", "", 0o4755)
+    return "usr/bin/su"
+
+
+@fault("special-file")
+def _(mini: Mini) -> str:
+    with socket.socket(socket.AF_UNIX) as server:
+        here = Path.cwd()
+        os.chdir(mini / "etc" if (mini / "etc").is_dir() else mini / "usr")
+        try:
+            server.bind("socket")
+        finally:
+            os.chdir(here)
+    return "usr/socket"
+
+
+@fault("script-interpreter")
+def _(mini: Mini) -> str:
+    mini.write("usr/bin/host-script", "#!/bin/sh\n", 0o755)
+    return "usr/bin/host-script"
+
+
+@fault("script-interpreter-aside")
+def _(mini: Mini) -> str:
+    mini.write("usr/share/example", "#!/bin/sh\n", 0o755)
+    return "usr/share/example"
+
+
+@fault("script-env")
+def _(mini: Mini) -> str:
+    mini.write("usr/bin/env-script", "#!/usr/bin/env python3\n", 0o755)
+    return "usr/bin/env-script"
+
+
+@fault("script-interpreter-missing")
+def _(mini: Mini) -> str:
+    mini.write("usr/bin/perl-script", f"#!{EPREFIX}/usr/bin/perl -w\n", 0o755)
+    return "usr/bin/perl-script"
+
+
+@fault("link-outside")
+def _(mini: Mini) -> str:
+    mini.link("etc/os-release", "/usr/lib/os-release")
+    return "etc/os-release"
+
+
+@fault("link-escapes")
+def _(mini: Mini) -> str:
+    mini.link("etc/os-release", "../../../usr/lib/os-release")
+    return "etc/os-release"
+
+
+@fault("link-dangling")
+def _(mini: Mini) -> str:
+    mini.link("usr/lib64/libnone.so", "libnone.so.1")
+    return "usr/lib64/libnone.so"
+
+
+@fault("link-loop")
+def _(mini: Mini) -> str:
+    mini.link("usr/loop", "loop")
+    return "usr/loop"
+
+
+@fault("link-build-path")
+def _(mini: Mini) -> str:
+    mini.link("usr/lib64/libstaged.so", f"{BUILD_DIR}/root{EPREFIX}/usr/lib64/libfoo.so.1")
+    return "usr/lib64/libstaged.so"
+
+
+@fault("text-build-path")
+def _(mini: Mini) -> str:
+    mini.write("usr/lib64/pkgconfig/bar.pc", f"prefix=/usr\nlibdir={BUILD_DIR}/root/usr/lib64\n")
+    return "usr/lib64/pkgconfig/bar.pc"
+
+
+@fault("binary-build-path")
+def _(mini: Mini) -> str:
+    mini.write("usr/lib64/module.pyc", f"\0\0z#{BUILD_DIR}/root/module.py\0")
+    return "usr/lib64/module.pyc"
+
+
+@fault("portability-kernel")
+def _(mini: Mini) -> str:
+    note = '__asm__(".section .note.ABI-tag,\\"a\\"\\n.long 4,16,1\\n.asciz \\"GNU\\"\\n.long 0,6,6,0");'
+    objects.compile_c(mini / "usr/lib64/libnew.so", note, "-shared")
+    return "usr/lib64/libnew.so"
+
+
+@fault("portability-cpu")
+def _(mini: Mini) -> str:
+    objects.compile_c(mini / "usr/lib64/libfast.so", "int f;", "-shared", "-Wl,-z,x86-64-v3")
+    return "usr/lib64/libfast.so"
+
+
+@fault("outside-prefix")
+def _(mini: Mini) -> str:
+    (mini.root / "etc").mkdir()
+    (mini.root / "etc/passwd").touch()
+    return "../../etc/passwd"
+
+
+@fault("outside-usr-opt")
+def _(mini: Mini) -> str:
+    # All that is built for /opt/mini would be at fault elsewhere, but for plain files.
+    mini.eprefix = "/srv/mini"
+    mini.write("share/text", "text\n")
+    (mini.root / "opt").rename(mini.root.parent / "away")
+    return ""
+
+
+ELSEWHERE = {
+    "unreadable": "test_verify_hostile.py",
+    "unowned": "test_verify_ownership.py",
+    "vdb-missing": "test_verify_ownership.py",
+    "vdb-changed": "test_verify_ownership.py",
+    "vdb-config-changed": "test_verify_ownership.py",
+}
+"""Codes whose faults take more than a file; they are planted in these modules."""
+
+
+def test_a_prefix_without_a_fault_has_no_findings(clean: Mini) -> None:
+    report = clean.audit(strict=True)
+    assert report.findings == ()
+    assert report.ok
+    assert report.exit_code == 0
+    assert report.statistics.elf == 4
+
+
+@pytest.mark.parametrize("code", FAULTS)
+def test_the_fault_is_found_and_nothing_else(mini: Mini, code: str) -> None:
+    place = FAULTS[code](mini)
+    report = mini.audit()
+    assert [finding.code for finding in report.findings] == [code]
+    (finding,) = report.findings
+    assert finding.path == os.path.normpath(f"{mini.eprefix}/{place}")
+    assert finding.level == CODES[code].level
+    assert report.ok is (finding.level != "error")
+
+
+def test_every_code_has_its_fault_planted_somewhere() -> None:
+    assert set(FAULTS) | set(ELSEWHERE) == set(CODES)
+    for code, module in ELSEWHERE.items():
+        assert f'"{code}"' in (Path(__file__).parent / module).read_text()
+
+
+def test_strict_makes_errors_of_warnings(mini: Mini) -> None:
+    FAULTS["setuid"](mini)
+    assert mini.audit().exit_code == 0
+    assert mini.audit(strict=True).exit_code == 1
+
+
+def test_an_imported_loader_is_a_warning_and_an_error_when_strict(mini: Mini) -> None:
+    place = FAULTS["loader-directories"](mini)
+    mini.settings["libc"] = "import"
+    (finding,) = mini.audit().findings
+    assert (finding.level, finding.path) == ("warning", f"{EPREFIX}/{place}")
+    assert "imported" in finding.message
+    assert mini.audit(strict=True).exit_code == 1

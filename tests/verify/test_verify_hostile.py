@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Files that mean ill: a finding, in bounded time, and the audit goes on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from verify_mini import Mini
+from verify_objects import EPREFIX
+
+from flatcar_prefix.verify.findings import Finding
+from flatcar_prefix.verify.reporters import as_json, as_text, printable
+
+ENDLESS = 0xFFFFFFFF
+
+
+def elf(segments: list[tuple[int, int, bytes]], *, count: int | None = None) -> bytes:
+    """Return an ELF file made of segments: kind, address, content."""
+    number = len(segments) if count is None else count
+    header = b"\x7fELF\x02\x01\x01" + bytes(9)
+    header += struct.pack("<HHIQQQIHHHHHH", 3, 62, 1, 0, 64, 0, 0, 64, 56, number, 0, 0, 0)
+    offset = 64 + 56 * len(segments)
+    table, body = b"", b""
+    for kind, address, content in segments:
+        at = offset + len(body)
+        table += struct.pack("<IIQQQQQQ", kind, 4, at, address, 0, len(content), 0, 4)
+        body += content
+    return header + table + body
+
+
+def dynamic(*entries: tuple[int, int]) -> bytes:
+    return b"".join(struct.pack("<QQ", *entry) for entry in (*entries, (0, 0)))
+
+
+STRINGS = b"\0libx.so\0"
+
+
+def with_table(tag: int, count_tag: int, table: bytes, count: int) -> bytes:
+    entries = dynamic((5, 0x1000), (10, len(STRINGS)), (tag, 0x2000), (count_tag, count))
+    return elf([(2, 0x100, entries), (1, 0x1000, STRINGS), (1, 0x2000, table)])
+
+
+HOSTILE = {
+    "no program headers where the header says": elf([], count=40),
+    "as many program headers as can be": elf([], count=0xFFFF),
+    "an interpreter that never ends": elf([(3, 0, b"/" * 5000)]),
+    "a dynamic segment without strings": elf([(2, 0, dynamic((1, 1)))]),
+    "strings outside every segment": elf([(2, 0, dynamic((1, 1), (5, 0x9999), (10, 9)))]),
+    "a string table larger than the file": elf(
+        [(2, 0, dynamic((1, 1), (5, 0x1000), (10, 2**62))), (1, 0x1000, STRINGS)]
+    ),
+    "a name that never ends": elf(
+        [(2, 0, dynamic((1, 1), (5, 0x1000), (10, 4))), (1, 0x1000, b"\0aaa")]
+    ),
+    "needed libraries without number": elf(
+        [(2, 0, dynamic(*[(1, 1)] * 5000, (5, 0x1000), (10, 9))), (1, 0x1000, STRINGS)]
+    ),
+    "versions that lead out of the file": with_table(
+        0x6FFFFFFE, 0x6FFFFFFF, struct.pack("<HHIII", 1, 1, 1, 2**31, 2**31), 2000
+    ),
+    "as many versions as can be": with_table(
+        0x6FFFFFFC, 0x6FFFFFFD, struct.pack("<HHHHIII", 1, 0, 1, 1, 0, 20, 0), ENDLESS
+    ),
+    "a note larger than its segment": elf([(4, 0, struct.pack("<III", 4, ENDLESS, 1) + b"GNU\0")]),
+}
+HARMLESS = {
+    "versions that lead to themselves": with_table(
+        0x6FFFFFFC,
+        0x6FFFFFFD,
+        struct.pack("<HHHHIII", 1, 0, 1, 1, 0, 20, 1) + struct.pack("<II", 1, 0) + bytes(40000),
+        16000,
+    ),
+    "notes of no size": elf([(4, 0, bytes(1 << 19))]),
+    "notes of a name that ends nowhere": elf([(4, 0, struct.pack("<III", 1 << 12, 0, 1) * 999)]),
+    "a segment over another": elf([(1, 0, b"x" * 99), (1, 0, b"y" * 99)]),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_file_is_found_out_quickly(mini: Mini, name: str) -> None:
+    (mini / "usr/lib64/libevil.so").write_bytes(HOSTILE[name])
+    started = time.monotonic()
+    (finding,) = mini.audit().findings
+    assert finding.code == "elf-broken"
+    assert finding.path == f"{EPREFIX}/usr/lib64/libevil.so"
+    assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_a_strange_file_ends_in_bounded_time(mini: Mini, name: str) -> None:
+    (mini / "usr/lib64/libevil.so").write_bytes(HARMLESS[name])
+    started = time.monotonic()
+    assert set(mini.codes()) <= {"elf-broken"}
+    assert time.monotonic() - started < 2
+
+
+def test_a_broken_library_is_not_what_a_program_loads(mini: Mini) -> None:
+    (mini / "usr/lib64/libfoo.so.1").write_bytes(b"\x7fELF" + bytes(60))
+    assert sorted(mini.codes()) == ["elf-broken", "elf-needed"]
+
+
+@pytest.mark.needs_root
+def test_what_cannot_be_read_is_said(
+    clean: Mini, as_user: Callable[[Callable[[], None]], None]
+) -> None:
+    with TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        mini = Mini(Path(place) / "mini")
+        shutil.copytree(clean.root, mini.root, symlinks=True)
+        mini.root.chmod(0o755)
+        mini.write("usr/secret", "secret", 0o600)
+
+        def look() -> None:
+            (finding,) = mini.audit().findings
+            assert (finding.code, finding.path) == ("unreadable", f"{EPREFIX}/usr/secret")
+
+        as_user(look)
+
+
+def test_a_directory_that_cannot_be_entered_is_said(mini: Mini) -> None:
+    """By a name that is too long, since permissions do not hold for root."""
+    here = os.open(mini / "usr", os.O_RDONLY | os.O_DIRECTORY)
+    for _ in range(20):
+        os.mkdir("d" * 250, dir_fd=here)
+        deeper = os.open("d" * 250, os.O_RDONLY | os.O_DIRECTORY, dir_fd=here)
+        os.close(here)
+        here = deeper
+    os.close(here)
+    assert "unreadable" in mini.codes()
+
+
+def test_a_fifo_is_not_waited_for(mini: Mini) -> None:
+    os.mkfifo(mini / "usr/bin/fifo")
+    assert mini.codes() == ["special-file"]
+
+
+def test_directories_nine_hundred_deep_are_walked(mini: Mini) -> None:
+    directory = mini / ("usr/" + "d/" * 900)
+    for depth in range(1, 901):
+        (mini / ("usr/" + "d/" * depth)).mkdir()
+    (directory / "su").touch()
+    (directory / "su").chmod(0o4755)
+    assert mini.codes() == ["setuid"]
+
+
+def test_names_cannot_command_a_terminal(mini: Mini) -> None:
+    name = b"evil\x1b]0;owned\x07\xff"
+    with open(os.fsencode(mini / "usr") + b"/" + name, "wb") as file:
+        os.fchmod(file.fileno(), 0o4755)
+    report = mini.audit()
+    text = as_text(report)
+    assert "\x1b" not in text
+    assert "evil" in text
+    text.encode("utf-8")
+    assert "\\u001b" in as_json(report)
+
+
+def test_printable_keeps_what_is_readable() -> None:
+    assert printable("/opt/größe b") == "/opt/größe b"
+    assert printable("a\nb\x1b") == "a\\nb\\x1b"
+
+
+def test_a_finding_knows_its_level_and_hint() -> None:
+    finding = Finding("setuid", "/opt/x", "")
+    assert finding.level == "warning"
+    assert finding.hint
+
+
+@pytest.fixture
+def as_user() -> Callable[[Callable[[], None]], None]:
+    """Return what runs a function as nobody, in a process of its own."""
+
+    def run(function: Callable[[], None]) -> None:
+        child = os.fork()
+        if not child:
+            try:
+                os.setgroups([])
+                os.setgid(65534)
+                os.setuid(65534)
+                function()
+                os._exit(0)
+            except BaseException as error:
+                os.write(2, f"{error!r}\n".encode())
+                os._exit(1)
+        assert os.waitpid(child, 0)[1] == 0
+
+    return run
