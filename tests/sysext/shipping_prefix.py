@@ -87,6 +87,12 @@ int main(int argc, char **argv)
             if (strchr(line, '/')) fputs(strchr(line, '/'), stdout);
         return 0;
     }
+    if (!strcmp(what, "read")) {
+        int c;
+        FILE *file = fopen(argv[2], "r");
+        while (file && (c = getc(file)) != EOF) putchar(c);
+        return !file;
+    }
     if (!strcmp(what, "spawn")) {
         pid_t child = fork();
         int status;

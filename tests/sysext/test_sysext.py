@@ -160,7 +160,7 @@ def test_the_manifest_says_which_package_each_file_is_of(
     (own_prefix.final.eroot / "usr/bin/stray").write_text("x")
     image = quick(own_prefix, tmp_path / "test.tar")
     found = document(tmp_path)
-    (package,) = found["packages"]
+    package = found["packages"][0]
     assert (package["name"], package["version"]) == ("app-misc/hello", "1.2-r3")
     assert package["licence"] == "|| ( GPL-3 MIT )"
     assert package["spdx"] == "GPL-3.0-only OR MIT"
