@@ -69,6 +69,8 @@ def run(
             raise
         if str(error):
             screen.error(str(error))
+        if error.serious:
+            screen.out("\nAdd '--debug' to global options for traceback.")
         return error.exit_code
     finally:
         stdout.flush()

@@ -9,13 +9,22 @@ from flatcar_prefix.errors import PrefixError
 
 
 class QueryError(PrefixError):
-    """A question without an answer. An empty message means: say nothing, only exit."""
+    """A question without an answer. An empty message means: say nothing, only exit.
+
+    `serious` ones are not the question's fault; where they come from may be of interest.
+    """
 
     def __init__(
-        self, what: str, *, hint: str = "See `equery --help`.", exit_code: int = 1
+        self,
+        what: str,
+        *,
+        hint: str = "See `equery --help`.",
+        exit_code: int = 1,
+        serious: bool = False,
     ) -> None:
         super().__init__(what, hint=hint)
         self.exit_code = exit_code
+        self.serious = serious
 
 
 class NoMatches(QueryError):
@@ -37,7 +46,8 @@ class Ambiguous(QueryError):
     """A name without a category that several categories have."""
 
     def __init__(self, choices: Iterable[object]) -> None:
-        self.choices = [str(choice) for choice in choices]
+        # Portage lists them in another order every time.
+        self.choices = sorted(str(choice) for choice in choices)
         listed = "\n".join(f"  {choice}" for choice in self.choices)
         super().__init__(f"Ambiguous package name. Choose from:\n{listed}")
 

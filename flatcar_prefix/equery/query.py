@@ -114,7 +114,8 @@ def _named(text: str, target: Target, where: Where) -> list[str]:
 
 def _nowhere() -> None:
     raise QueryError(
-        "Fatal error: Not searching in installed, Portage tree, or overlay. Nothing to do."
+        "Fatal error: Not searching in installed, Portage tree, or overlay. Nothing to do.",
+        serious=True,
     )
 
 

@@ -165,7 +165,7 @@ class Target:
                 local_config=local,
             )
         except PortageException as error:
-            raise QueryError(f"The configuration cannot be read: {error}") from error
+            raise QueryError(f"The configuration cannot be read: {error}", serious=True) from error
 
     @cached_property
     def settings(self) -> Any:
@@ -226,7 +226,7 @@ class Target:
                 return list(database().aux_get(cpv, list(keys)))
             except KeyError:
                 continue
-        raise QueryError(f"Fatal error: nothing is recorded about {cpv}")
+        raise QueryError(f"Fatal error: nothing is recorded about {cpv}", serious=True)
 
     def origin(self, cpv: str) -> tuple[str | None, str | None]:
         """The ebuild of a package and the repository that it is in."""

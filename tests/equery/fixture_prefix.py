@@ -7,17 +7,27 @@ two repositories, the build host's configuration, and ROOT with the prefix in it
 
 from __future__ import annotations
 
+import bz2
+import hashlib
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
-EPREFIX = "/usr/local/equery-fixture"
+# A place whose parent holds nothing that a test needs: the view mounts over it.
+EPREFIX = "/srv/equery-fixture"
 MAIN_REPO = "gentoo"
 OVERLAY = "fixture-extra"
+
+FILES: dict[str, tuple[Put, ...]] = {}
 
 # Portage passes these on from the caller; a fixture must not depend on who runs it.
 _CLEAN_ENV = {
@@ -76,7 +86,7 @@ class Fixture:
 def in_view(fixture: Fixture, command: list[str]) -> list[str]:
     """`command`, wrapped so that it runs where the prefix stands at its EPREFIX."""
     script = 'mkdir -p "$2" && mount --bind "$1" "$2" && shift 2 && exec "$@"'
-    top = f"{fixture.base}/view-usr-local"
+    top = f"{fixture.base}/view-parent"
     prepare = f'mkdir -p "{top}" && mount --bind "{top}" "{Path(fixture.eprefix).parent}" && {script}'
     return [
         "unshare",
@@ -96,10 +106,42 @@ def _write(path: Path, text: str) -> None:
     path.write_text(textwrap.dedent(text).lstrip("\n"), encoding="utf-8")
 
 
+class Put(NamedTuple):
+    """One thing that a package installs; paths are those below the prefix."""
+
+    kind: str
+    path: str
+    content: str = ""
+
+
+def _file(path: str, content: str = "#!/bin/sh\n") -> Put:
+    return Put("obj", path, content)
+
+
+def _install_phase(files: Sequence[Put]) -> str:
+    """The shell that installs them: plain commands, each of Portage's helpers is a Python start."""
+    lines = []
+    for put in files:
+        where = shlex.quote(put.path)
+        lines.append(f'mkdir -p "${{ED}}"/{shlex.quote(os.path.dirname(put.path))} || die')
+        if put.kind == "obj":
+            lines.append(f'printf %s {shlex.quote(put.content)} > "${{ED}}"{where} || die')
+        elif put.kind == "sym":
+            lines.append(f'ln -s {shlex.quote(put.content)} "${{ED}}"{where} || die')
+        elif put.kind == "hard":
+            lines.append(f'ln "${{ED}}"{shlex.quote(put.content)} "${{ED}}"{where} || die')
+        elif put.kind == "fif":
+            lines.append(f'mkfifo "${{ED}}"{where} || die')
+        else:
+            lines.append(f'mkdir -p "${{ED}}"{where} || die')
+    return "\n".join(f"\t{line}" for line in lines) or "\t:"
+
+
 def _ebuild(
     repo: Path,
     cpv: str,
     *,
+    files: Sequence[Put] = (),
     description: str = "Synthetic package",
     slot: str = "0",
     keywords: str = "amd64 arm64",
@@ -110,22 +152,19 @@ def _ebuild(
     pdepend: str = "",
     license_: str = "BSD",
     homepage: str = "https://example.org/",
-    eapi: str = "8",
-    install: str = "",
 ) -> None:
     category, pf = cpv.split("/")
-    name = pf
-    while not name.rsplit("-", 1)[-1].startswith(tuple("0123456789")):
-        name = name.rsplit("-", 1)[0]
-    name = name.rsplit("-", 1)[0]
-    body = textwrap.indent(textwrap.dedent(install).strip(), "\t") or "\t:"
+    match = re.match(r"(.+?)-\d", pf)
+    assert match is not None
+    name = match[1]
+    FILES[cpv] = tuple(files)
     _write(
         repo / category / name / f"{pf}.ebuild",
         f"""\
 # Copyright 2026 The flatcar-prefix authors
 # Distributed under the terms of the BSD 3-Clause License
 
-EAPI={eapi}
+EAPI=8
 DESCRIPTION="{description}"
 HOMEPAGE="{homepage}"
 S="${{WORKDIR}}"
@@ -138,10 +177,8 @@ RDEPEND="{rdepend}"
 BDEPEND="{bdepend}"
 PDEPEND="{pdepend}"
 
-put() {{ mkdir -p "${{ED}}$1" && echo "$3" > "${{ED}}$1/$2" || die; }}
-
 src_install() {{
-{body}
+{_install_phase(files)}
 }}
 """,
     )
@@ -239,19 +276,18 @@ def _repository(repo: Path) -> None:
         repo,
         "sys-apps/base-1",
         description="The base",
-        install="""
-        keepdir /var/lib/base
-        put /etc/base base.conf "setting=1"
-        put /etc/env.d 99base "BASE=1"
-        put /usr/bin base-tool "#!/bin/sh"
-        dosym base-tool /usr/bin/base-link
-        dodir /usr/share/man/man1
-        put /usr/share/man/man1 base-tool.1 ".TH BASE 1"
-        put /usr/share/info base.info "info"
-        put /usr/share/doc/base-1 README "read me"
-        """,
+        files=[
+            _file("/var/lib/base/.keep_sys-apps_base-0", ""),
+            _file("/etc/base/base.conf", "setting=1\n"),
+            _file("/etc/env.d/99base", "BASE=1\n"),
+            _file("/usr/bin/base-tool"),
+            Put("sym", "/usr/bin/base-link", "base-tool"),
+            _file("/usr/share/man/man1/base-tool.1", ".TH BASE 1\n"),
+            _file("/usr/share/info/base.info", "info\n"),
+            _file("/usr/share/doc/base-1/README", "read me\n"),
+        ],
     )
-    alpha = dict(
+    alpha: dict[str, Any] = dict(
         iuse="+foo bar static forced doc l10n_de l10n_fr python_targets_python3_11",
         rdepend="dev-libs/beta:0= foo? ( >=dev-libs/gamma-1.2[bar,-foo] ) !app-misc/blocked "
         "|| ( virtual/thing sys-apps/base )",
@@ -259,20 +295,21 @@ def _repository(repo: Path) -> None:
         bdepend="~sys-apps/base-1",
         pdepend="doc? ( app-misc/docs )",
     )
-    files = """
-        put /usr/bin alpha${SLOT%%/*} "#!/bin/sh"
-        put "/usr/share/name with space" "a file" "spaces"
-        dosym "../share/name with space/a file" /usr/lib/alpha-link${SLOT%%/*}
-        put /etc/alpha alpha${SLOT%%/*}.conf "x=${PV}"
-        mkfifo "${ED}/usr/lib/pipe${SLOT%%/*}" || die
-        head -c 5000 /dev/zero > "${T}/blob" || die
-        put /usr/lib/alpha blob${SLOT%%/*} ""; cp "${T}/blob" "${ED}/usr/lib/alpha/blob${SLOT%%/*}" || die
-        dohard() { ln "${ED}/usr/lib/alpha/blob${SLOT%%/*}" "${ED}/usr/lib/alpha/hard${SLOT%%/*}" || die; }
-        dohard
-        """
-    _ebuild(repo, "app-misc/alpha-1.0", install=files, **alpha)
-    _ebuild(repo, "app-misc/alpha-1.1-r2", keywords="~amd64 arm64 -hppa", install=files, **alpha)
-    _ebuild(repo, "app-misc/alpha-2.0_rc1", slot="2/2.5", install=files, **alpha)
+
+    def files(slot: str) -> list[Put]:
+        return [
+            _file(f"/usr/bin/alpha{slot}"),
+            _file("/usr/share/name with space/a file", "spaces\n"),
+            Put("sym", f"/usr/lib/alpha-link{slot}", "../share/name with space/a file"),
+            _file(f"/etc/alpha/alpha{slot}.conf", f"x={slot}\n"),
+            Put("fif", f"/usr/lib/pipe{slot}"),
+            _file(f"/usr/lib/alpha/blob{slot}", "z" * 5000),
+            Put("hard", f"/usr/lib/alpha/hard{slot}", f"/usr/lib/alpha/blob{slot}"),
+        ]
+
+    _ebuild(repo, "app-misc/alpha-1.0", files=files("0"), **alpha)
+    _ebuild(repo, "app-misc/alpha-1.1-r2", keywords="~amd64 arm64 -hppa", **alpha)
+    _ebuild(repo, "app-misc/alpha-2.0_rc1", slot="2/2.5", files=files("2"), **alpha)
     _ebuild(repo, "app-misc/alpha-3.0", slot="3", keywords="~amd64", **alpha)
     _ebuild(repo, "app-misc/alpha-9999", slot="3", keywords="", **alpha)
     _metadata(
@@ -307,39 +344,9 @@ def _repository(repo: Path) -> None:
     <remote-id type="unheard-of">alpha</remote-id>
   </upstream>""",
     )
-    _ebuild(
-        repo,
-        "dev-libs/beta-1.0",
-        iuse="static",
-        rdepend="sys-apps/base",
-        install="""
-        newlib() { head -c 2000 /dev/zero > "${T}/libbeta.so.1" || die; }
-        newlib
-        mkdir -p "${ED}/usr/lib64"; cp "${T}/libbeta.so.1" "${ED}/usr/lib64/" || die
-        dosym libbeta.so.1 /usr/lib64/libbeta.so
-        put /usr/include beta.h "#define BETA 1"
-        """,
-    )
-    _ebuild(repo, "dev-libs/beta-1.5", keywords="~amd64 ~arm64", rdepend="sys-apps/base")
     _metadata(repo, "dev-libs/beta", "  <!-- maintainer-needed -->")
-    _ebuild(repo, "dev-libs/gamma-1.2", iuse="bar +foo", install="keepdir /usr/lib/gamma")
-    _ebuild(repo, "dev-libs/gamma-1.3", iuse="bar", keywords="-* arm64")
-    _ebuild(repo, "virtual/thing-0", rdepend="|| ( dev-libs/delta:2 sys-apps/base )")
-    _ebuild(repo, "dev-libs/delta-2.1", slot="2", rdepend="dev-libs/beta foo? ( dev-libs/gamma:0/0 )",
-            iuse="foo", install='put /usr/lib/delta d "d"')
-    _ebuild(repo, "app-misc/docs-0.1_p2", rdepend=">=app-misc/alpha-1", license_="|| ( BSD Special )",
-            homepage="https://example.org/a https://example.org/b",
-            install='put /usr/share/doc/docs INDEX "i"')
-    _ebuild(repo, "app-misc/epsilon-4", rdepend="<app-misc/alpha-2 =dev-libs/beta-1*",
-            iuse="test", install='put /usr/bin epsilon "#!/bin/sh"')
-    _ebuild(repo, "app-misc/zeta-1-r1", rdepend="test? ( app-misc/epsilon ) !test? ( app-misc/docs )",
-            iuse="test", install='put /usr/bin zeta "#!/bin/sh"\nkeepdir /usr/lib/zeta')
-    _ebuild(repo, "app-misc/fake-alpha-1", install='put /usr/bin fake-alpha "#!/bin/sh"')
-    _ebuild(repo, "dev-libs/fake-alpha-1", install='put /usr/lib/fake fake "f"')
-    _ebuild(repo, "x11-misc/masked-1", rdepend="app-misc/alpha")
-    _ebuild(repo, "x11-misc/plain-1.2.3", description="Nothing but a name", keywords="~amd64")
-    _ebuild(repo, "x11-misc/empty-1", install=":")
-    _ebuild(repo, "x11-misc/gone-1", install='put /usr/bin gone "#!/bin/sh"')
+    _libraries(repo)
+    _applications(repo)
     _write(
         repo / "app-misc" / "alpha" / "ChangeLog",
         """
@@ -363,12 +370,75 @@ def _repository(repo: Path) -> None:
     )
 
 
+def _libraries(repo: Path) -> None:
+    _ebuild(
+        repo,
+        "dev-libs/beta-1.0",
+        iuse="static",
+        rdepend="sys-apps/base",
+        files=[
+            _file("/usr/lib64/libbeta.so.1", "b" * 2000),
+            Put("sym", "/usr/lib64/libbeta.so", "libbeta.so.1"),
+            _file("/usr/include/beta.h", "#define BETA 1\n"),
+        ],
+    )
+    _ebuild(repo, "dev-libs/beta-1.5", keywords="~amd64 ~arm64", rdepend="sys-apps/base")
+    keep = _file("/usr/lib/gamma/.keep_dev-libs_gamma-0", "")
+    _ebuild(repo, "dev-libs/gamma-1.2", iuse="bar +foo", files=[keep])
+    _ebuild(repo, "dev-libs/gamma-1.3", iuse="bar", keywords="-* arm64")
+    _ebuild(repo, "virtual/thing-0", rdepend="|| ( dev-libs/delta:2 sys-apps/base )")
+    _ebuild(
+        repo,
+        "dev-libs/delta-2.1",
+        slot="2",
+        rdepend="dev-libs/beta foo? ( dev-libs/gamma:0/0 )",
+        iuse="foo",
+        files=[_file("/usr/lib/delta/d", "d\n")],
+    )
+    _ebuild(repo, "dev-libs/fake-alpha-1", files=[_file("/usr/lib/fake/fake", "f\n")])
+
+
+def _applications(repo: Path) -> None:
+    _ebuild(
+        repo,
+        "app-misc/docs-0.1_p2",
+        rdepend=">=app-misc/alpha-1",
+        license_="|| ( BSD Special )",
+        homepage="https://example.org/a https://example.org/b",
+        files=[_file("/usr/share/doc/docs/INDEX", "i\n")],
+    )
+    _ebuild(
+        repo,
+        "app-misc/epsilon-4",
+        rdepend="<app-misc/alpha-2 =dev-libs/beta-1*",
+        iuse="test",
+        files=[_file("/usr/bin/epsilon")],
+    )
+    _ebuild(
+        repo,
+        "app-misc/zeta-1-r1",
+        rdepend="test? ( app-misc/epsilon ) !test? ( app-misc/docs )",
+        iuse="test",
+        files=[_file("/usr/bin/zeta"), Put("dir", "/usr/lib/zeta")],
+    )
+    _ebuild(repo, "app-misc/fake-alpha-1", files=[_file("/usr/bin/fake-alpha")])
+    _ebuild(repo, "x11-misc/masked-1", rdepend="app-misc/alpha")
+    _ebuild(repo, "x11-misc/plain-1.2.3", description="Nothing but a name", keywords="~amd64")
+    _ebuild(repo, "x11-misc/empty-1")
+    _ebuild(repo, "x11-misc/gone-1", files=[_file("/usr/bin/gone")])
+
+
 def _overlay(repo: Path) -> None:
     _write(repo / "profiles" / "repo_name", f"{OVERLAY}\n")
     _write(repo / "metadata" / "layout.conf", f"masters = {MAIN_REPO}\nthin-manifests = true\n")
     _ebuild(repo, "dev-libs/beta-1.6", iuse="foo", rdepend="sys-apps/base dev-libs/gamma")
-    _ebuild(repo, "x11-misc/extra-7", iuse="foo", rdepend="dev-libs/beta",
-            install='put /usr/bin extra "#!/bin/sh"\nput /usr/share/\u00fcml\u00e4ut \u00e9 "e"')
+    _ebuild(
+        repo,
+        "x11-misc/extra-7",
+        iuse="foo",
+        rdepend="dev-libs/beta",
+        files=[_file("/usr/bin/extra"), _file("/usr/share/\u00fcml\u00e4ut/\u00e9", "e\n")],
+    )
     _ebuild(repo, "x11-misc/hidden-1", keywords="~amd64", slot="1")
 
 
@@ -417,35 +487,109 @@ def _configuration(fixture: Fixture) -> None:
         (fixture.base / name).mkdir()
 
 
-INSTALLED = (
-    "=sys-apps/base-1",
-    "=dev-libs/beta-1.0",
-    "=dev-libs/gamma-1.2",
-    "=dev-libs/delta-2.1",
-    "=virtual/thing-0",
-    "=app-misc/alpha-1.0",
-    "=app-misc/alpha-2.0_rc1",
-    "=app-misc/docs-0.1_p2",
-    "=app-misc/epsilon-4",
-    "=app-misc/zeta-1-r1",
-    "=app-misc/fake-alpha-1",
-    "=dev-libs/fake-alpha-1",
-    "=x11-misc/empty-1",
-    "=x11-misc/gone-1",
-    "=x11-misc/extra-7::fixture-extra",
+# Merged by emerge: what a real merge writes is the measure for the rest.
+MERGED = ("sys-apps/base-1", "app-misc/alpha-1.0", "x11-misc/extra-7")
+# Written to the VDB from the same ebuilds: a merge takes seconds, and tests have few.
+WRITTEN = (
+    "dev-libs/beta-1.0",
+    "dev-libs/gamma-1.2",
+    "dev-libs/delta-2.1",
+    "virtual/thing-0",
+    "app-misc/alpha-2.0_rc1",
+    "app-misc/docs-0.1_p2",
+    "app-misc/epsilon-4",
+    "app-misc/zeta-1-r1",
+    "app-misc/fake-alpha-1",
+    "dev-libs/fake-alpha-1",
+    "x11-misc/empty-1",
+    "x11-misc/gone-1",
 )
+MTIME = 1_700_000_000
 
 
-def _merge(fixture: Fixture) -> None:
+def _merge(fixture: Fixture, cpvs: Sequence[str]) -> None:
     emerge = shutil.which("emerge", path=str(Path(sys.executable).parent))
     if emerge is None:
         raise RuntimeError("emerge is not beside the Python that runs this")
-    command = [emerge, "--oneshot", "--nodeps", "--quiet", "--quiet-build=y", "--jobs=2", "--color=n", *INSTALLED]
+    command = [emerge, "--oneshot", "--nodeps", "--quiet", "--quiet-build=y", "--jobs=2"]
+    command += ["--color=n", *(f"={cpv}" for cpv in cpvs)]
     done = subprocess.run(
         command, env=fixture.cross_env(), stdin=subprocess.DEVNULL, capture_output=True, text=True
     )
     if done.returncode != 0:
-        raise RuntimeError(f"the fixture could not be merged:\n{done.stdout[-4000:]}{done.stderr[-4000:]}")
+        raise RuntimeError(f"the fixture could not be merged:\n{done.stdout}{done.stderr}")
+
+
+def _write_installed(fixture: Fixture, cpvs: Sequence[str]) -> None:
+    """Puts packages into the root without emerge: their files, and what Portage knows of them."""
+    from portage.dbapi.porttree import portdbapi
+    from portage.package.ebuild.config import config
+
+    env = fixture.cross_env()
+    settings = config(
+        config_root=env["PORTAGE_CONFIGROOT"],
+        target_root=env["ROOT"],
+        sysroot=env["SYSROOT"],
+        eprefix=env["EPREFIX"],
+        env=env,
+    )
+    portdb = portdbapi(mysettings=settings)
+    for counter, cpv in enumerate(cpvs, start=100):
+        settings.setcpv(cpv, mydb=portdb)
+        _write_record(fixture, cpv, portdb, settings["PORTAGE_USE"].split(), counter)
+
+
+def _write_record(
+    fixture: Fixture, cpv: str, portdb: Any, use: list[str], counter: int
+) -> None:
+    from portage.dep import paren_enclose, use_reduce
+
+    keys = "DEPEND RDEPEND BDEPEND PDEPEND IDEPEND IUSE SLOT KEYWORDS LICENSE HOMEPAGE".split()
+    keys += ["DESCRIPTION", "EAPI", "repository", "DEFINED_PHASES"]
+    record = dict(zip(keys, portdb.aux_get(cpv, keys)))
+    for key in keys[:5]:
+        record[key] = paren_enclose(use_reduce(record[key], uselist=use))
+    record |= {"USE": " ".join(use), "COUNTER": str(counter), "CATEGORY": cpv.split("/")[0]}
+    record |= {"PF": cpv.split("/")[1], "EPREFIX": fixture.eprefix, "CHOST": "x86_64-cros-linux-gnu"}
+    directory = fixture.eroot / "var" / "db" / "pkg" / cpv
+    directory.mkdir(parents=True)
+    for key, value in record.items():
+        if value:
+            (directory / key).write_text(f"{value}\n", encoding="utf-8")
+    (directory / "environment.bz2").write_bytes(bz2.compress(b""))
+    (directory / "CONTENTS").write_text(_put_all(fixture, FILES[cpv]), encoding="utf-8")
+
+
+def _put_all(fixture: Fixture, files: Sequence[Put]) -> str:
+    """Installs the files; returns the text of CONTENTS."""
+    lines: dict[str, str] = {}
+    for put in files:
+        here = fixture.eroot / put.path.lstrip("/")
+        path = f"{fixture.eprefix}{put.path}"
+        here.parent.mkdir(parents=True, exist_ok=True)
+        below = [p for p in reversed(here.parents) if p.is_relative_to(fixture.eroot)]
+        for parent in below[1:]:
+            lines.setdefault(f"dir {parent.as_posix()[len(str(fixture.root)):]}\n", "")
+        lines[_put(fixture, put, here, path)] = ""
+    return "".join(lines)
+
+
+def _put(fixture: Fixture, put: Put, here: Path, path: str) -> str:
+    if put.kind == "dir":
+        here.mkdir()
+        return f"dir {path}\n"
+    if put.kind == "fif":
+        os.mkfifo(here)
+        return f"fif {path}\n"
+    if put.kind == "sym":
+        here.symlink_to(put.content)
+        return f"sym {path} -> {put.content} {MTIME}\n"
+    if put.kind == "hard":
+        here.hardlink_to(fixture.eroot / put.content.lstrip("/"))
+    else:
+        here.write_text(put.content, encoding="utf-8")
+    os.utime(here, (MTIME, MTIME))
+    return f"obj {path} {hashlib.md5(here.read_bytes()).hexdigest()} {MTIME}\n"
 
 
 def _disturb(fixture: Fixture) -> None:
@@ -459,17 +603,36 @@ def _disturb(fixture: Fixture) -> None:
     shutil.rmtree(fixture.repo / "x11-misc" / "gone")
 
 
-def build(base: Path) -> Fixture:
-    """Generates and merges the fixture below `base`, which must be empty or absent."""
+def build(base: Path, *, merge_all: bool = False) -> Fixture:
+    """Generates the fixture below `base`, which must be empty or absent.
+
+    With `merge_all`, every package is built and merged by emerge: a minute rather than seconds.
+    """
     fixture = Fixture(base)
     fixture.root.mkdir(parents=True)
     _repository(fixture.repo)
     _overlay(fixture.overlay)
     _configuration(fixture)
-    _merge(fixture)
+    if merge_all:
+        _merge(fixture, [*MERGED, *WRITTEN])
+    else:
+        _merge(fixture, MERGED)
+        command = [sys.executable, __file__, "--write", str(base)]
+        subprocess.run(command, env=fixture.cross_env(), check=True)
     _disturb(fixture)
     return fixture
 
 
+def main(argv: list[str]) -> None:
+    if argv[0] == "--write":
+        fixture = Fixture(Path(argv[1]).resolve())
+        with tempfile.TemporaryDirectory() as scratch:
+            # Only to know each package's files again.
+            _repository(Path(scratch) / "main")
+        _write_installed(fixture, WRITTEN)
+    else:
+        build(Path(argv[-1]).resolve(), merge_all=argv[0] == "--merge-all")
+
+
 if __name__ == "__main__":
-    build(Path(sys.argv[1]))
+    main(sys.argv[1:])
