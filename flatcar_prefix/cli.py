@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from flatcar_prefix import __version__, lifecycle, messages, toolchain
-from flatcar_prefix.boards import BOARDS, DEFAULT_BOARD
+from flatcar_prefix.boards import BOARDS, DEFAULT_BOARD, board
 from flatcar_prefix.errors import PrefixError, UsageError
 from flatcar_prefix.messages import Talkative
 from flatcar_prefix.prefix import KINDS, Prefix
@@ -90,13 +90,13 @@ def flatcar_prefix_parser(verb: str | None) -> argparse.ArgumentParser:
         parser_of_verb = _verb(verbs, name, help_text)
         if name == verb:
             _module_parser(parser_of_verb, module)
+    _verify_parser(_verb(verbs, "verify", "audit a prefix: is it self-contained?"), verb)
     _doctor_parser(_verb(verbs, "doctor", "say what this machine has and lacks"))
     return parser
 
 
 _MODULE_VERBS = {
     "wrappers": ("write, list or check the wrappers of a prefix", "flatcar_prefix.wrappers"),
-    "verify": ("audit a prefix: is it self-contained?", "flatcar_prefix.verify.cli"),
     "run": ("run a program where nothing but the prefix exists", "flatcar_prefix.sandbox"),
     "sysext": ("make a system extension image of a prefix", "flatcar_prefix.sysext"),
 }
@@ -118,6 +118,32 @@ def _module_parser(parser: argparse.ArgumentParser, module: str) -> None:
 
     def handler(args: argparse.Namespace) -> int:
         return int(loaded.run_cli(lifecycle.load(args.name, board=args.board), args))
+
+    parser.set_defaults(handler=handler)
+
+
+def _verify_parser(parser: argparse.ArgumentParser, verb: str | None) -> None:
+    if verb != "verify":
+        return
+    from flatcar_prefix.verify import cli as verify
+
+    parser.add_argument("name", metavar="<name>", nargs="?", help="the prefix")
+    parser.add_argument("--board", help="which of several boards")
+    parser.add_argument("--staging", action="store_true", help="staging in place of final")
+    verify.add_arguments(parser)
+
+    def handler(args: argparse.Namespace) -> int:
+        prefix = lifecycle.load(args.name, board=args.board) if args.name else None
+        return verify.run(
+            prefix and prefix.root("staging" if args.staging else "final"),
+            args.directory,
+            args.eprefix,
+            prefix.board if prefix else board(args.board or DEFAULT_BOARD),
+            json=args.json,
+            strict=args.strict,
+            stdout=sys.stdout,
+            stderr=sys.stderr,
+        )
 
     parser.set_defaults(handler=handler)
 
