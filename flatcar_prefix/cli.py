@@ -135,7 +135,7 @@ def _verify_parser(parser: argparse.ArgumentParser, verb: str | None) -> None:
     def handler(args: argparse.Namespace) -> int:
         prefix = lifecycle.load(args.name, board=args.board) if args.name else None
         return verify.run(
-            prefix and prefix.root("staging" if args.staging else "final"),
+            prefix.root("staging" if args.staging else "final") if prefix else None,
             args.directory,
             args.eprefix,
             prefix.board if prefix else board(args.board or DEFAULT_BOARD),
