@@ -79,7 +79,7 @@ make_venv() {
 	say "making the virtual environment ${VENV}, with this project and Portage"
 	"${python}" -m venv "${VENV}" || stop \
 		"the virtual environment cannot be made" "Remove ${VENV} and try again."
-	"${VENV}/bin/pip" --disable-pip-version-check -q install -e "${TOP}${extras}" || stop \
+	"${VENV}/bin/pip" --disable-pip-version-check -qq install -e "${TOP}${extras}" || stop \
 		"pip could not install what is needed" "See above; is there a network?"
 	printf '%s\n' "${wanted}" >"${stamp}"
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ from flatcar_prefix import (
     bootstrap as bootstrapping,
     buildhost,
     configroot,
+    makeconf,
     portage_api,
     prefix as prefixes,
     repositories as repos,
@@ -184,9 +186,20 @@ def _occupied(directory: Path) -> bool:
 
 
 def _shell_version(directory: Path) -> str:
-    """Return words for a prefix of the shell version, which keeps no record."""
-    here = (directory / "root").is_dir() and (directory / "logs").is_dir()
-    return " (it looks like one that the shell version made)" if here else ""
+    """Return words that say whose directory this is, where that can be seen."""
+    for make_conf in _make_confs(directory / "root"):
+        text = make_conf.read_text(encoding="utf-8", errors="replace")
+        if makeconf.GENERATED not in text:
+            return " (it looks like one that the shell version made)"
+        if match := re.search(r'^FLATCAR_PREFIX_STAGING="(.*)"$', text, re.MULTILINE):
+            return f" (it is the final root of the prefix in {match[1]})"
+    return ""
+
+
+def _make_confs(root: Path, depth: int = 4) -> Iterator[Path]:
+    """Yield the make.conf files of prefixes below a root; an EPREFIX is not deep."""
+    for level in range(1, depth + 1):
+        yield from sorted(root.glob("*/" * level + "etc/portage/make.conf"))
 
 
 def _existing(asked: Request) -> Prefix | None:

@@ -25,7 +25,7 @@ HOST_PROGRAMS = ("usr/local/bin", "usr/bin", "usr/sbin", "bin", "sbin")
 """Where packages for the build host put their programs. No link leads from there to the
 machine's directories, into which Portage would then install."""
 
-_GENERATED = "# Written by flatcar-prefix; `flatcar-prefix setup` writes it again.\n"
+GENERATED = "# Written by flatcar-prefix; `flatcar-prefix setup` writes it again.\n"
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def make_conf(
     body = "\n".join(f"# {s.comment}\n{assignments(s.variables)}" for s in sections)
     user = root.config_dir / "make.conf.user"
     return (
-        f"{_GENERATED}# Your own settings belong in make.conf.user, which is never rewritten.\n\n"
+        f"{GENERATED}# Your own settings belong in make.conf.user, which is never rewritten.\n\n"
         f"{body}\n# Last, so that what you set there wins.\nsource {quote(os.fspath(user))}\n"
     )
 
@@ -253,7 +253,7 @@ def repos_conf(repositories: Sequence[Repository], *, main_repo: str) -> str:
     """Return the text of repos.conf, as portage(5) describes it."""
     sections = [f"[DEFAULT]\nmain-repo = {main_repo}\n"]
     sections += [_repository(r) for r in repositories]
-    return _GENERATED + "\n" + "\n".join(sections)
+    return GENERATED + "\n" + "\n".join(sections)
 
 
 def _repository(repository: Repository) -> str:
@@ -277,4 +277,4 @@ def check_location(location: Path) -> str:
 def atoms_file(entries: Iterable[tuple[str, str, str]]) -> str:
     """Return a package.* file of (reason, atom, values) entries."""
     lines = [f"# {why}\n{atom}{' ' + values if values else ''}\n" for why, atom, values in entries]
-    return _GENERATED + "".join(f"\n{line}" for line in lines)
+    return GENERATED + "".join(f"\n{line}" for line in lines)

@@ -69,7 +69,7 @@ def detect(
 
     ``root`` is where the machine's file system begins; ``scripts_dir`` names another
     checkout than the machine's own. ``FLATCAR_PREFIX_BUILD_DIR``,
-    ``FLATCAR_PREFIX_CACHE_DIR``, ``FLATCAR_PREFIX_STATE_DIR`` and
+    ``FLATCAR_PREFIX_FINAL_DIR``, ``FLATCAR_PREFIX_CACHE_DIR``, ``FLATCAR_PREFIX_STATE_DIR`` and
     ``FLATCAR_PREFIX_WRAPPER_DIR`` in the environment move what they name.
     """
     env = os.environ if environ is None else environ
@@ -85,7 +85,7 @@ def _container(root: Path, scripts: Path, env: Mapping[str, str]) -> Sdk:
     return Sdk(
         kind="container",
         scripts_dir=scripts,
-        prefix_base=scripts,
+        prefix_base=Path(env.get("FLATCAR_PREFIX_FINAL_DIR", scripts)),
         build_base=Path(env.get("FLATCAR_PREFIX_BUILD_DIR", root / "build")),
         distdir=root / "mnt/host/source/.cache/distfiles",
         depcachedir=cache / "depcache",
@@ -104,7 +104,9 @@ def _standalone(root: Path, scripts: Path | None, env: Mapping[str, str]) -> Sdk
     return Sdk(
         kind="standalone",
         scripts_dir=scripts or data,
-        prefix_base=scripts or (data if checkout else state),
+        prefix_base=Path(
+            env.get("FLATCAR_PREFIX_FINAL_DIR") or scripts or (data if checkout else state)
+        ),
         build_base=Path(env.get("FLATCAR_PREFIX_BUILD_DIR", root / "build")),
         distdir=cache / "distfiles",
         depcachedir=cache / "depcache",
