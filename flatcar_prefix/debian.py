@@ -161,7 +161,9 @@ def codename_of(os_release: str) -> str:
 
 def split_distfile(name: str) -> tuple[str, str, str] | None:
     """Return ("bzip2", "1.0.8", "tar.gz") for ``bzip2-1.0.8.tar.gz``; None for other files."""
-    match = re.fullmatch(r"(.+?)[-_]v?(\d[^-_]*?)\.(tar\.(?:gz|bz2|xz|lzma|zst)|tgz|tbz2|txz)", name)
+    match = re.fullmatch(
+        r"(.+?)[-_]v?(\d[^-_]*?)\.(tar\.(?:gz|bz2|xz|lzma|zst)|tgz|tbz2|txz)", name
+    )
     if not match:
         return None
     extension = {"tgz": "tar.gz", "tbz2": "tar.bz2", "txz": "tar.xz"}.get(match[3], match[3])
@@ -183,9 +185,14 @@ def guesses(distfile: str) -> list[tuple[str, str]]:
     major, _, rest = version.partition(".")
     minor = rest.partition(".")[0]
     series = f"{major}.{minor}" if minor else major
-    sources = [lower, bare, f"lib{bare}", f"{lower}{series}", f"{lower}{major}", f"{lower}-{series}"]
-    sources += [lower.replace("_", "-"), f"python-{lower.replace('_', '-')}"]
-    return [(s, f"{s}_{version}.orig.{extension}") for s in dict.fromkeys(sources) if _is_source(s)]
+    dashed = lower.replace("_", "-")
+    sources = [lower, bare, f"lib{bare}", f"{lower}{series}", f"{lower}{major}"]
+    sources += [f"{lower}-{series}", dashed, f"python-{dashed}"]
+    return [
+        (source, f"{source}_{version}.orig.{extension}")
+        for source in dict.fromkeys(sources)
+        if _is_source(source)
+    ]
 
 
 def _is_source(name: str) -> bool:
@@ -226,7 +233,9 @@ def parse_sources(text: str) -> list[Source]:
     ]
 
 
-def choose(sources: Iterable[Source], wanted: Sequence[tuple[str, str]]) -> list[tuple[Source, str]]:
+def choose(
+    sources: Iterable[Source], wanted: Sequence[tuple[str, str]]
+) -> list[tuple[Source, str]]:
     """Return the packages that have a wanted file, with that file, in the order wanted."""
     known = list(sources)
     return [

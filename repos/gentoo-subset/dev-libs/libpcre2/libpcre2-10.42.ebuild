@@ -37,4 +37,6 @@ src_configure() {
 src_install() {
 	default
 	find "${ED}" -name '*.la' -delete || die
+	# The manual pages say the same.
+	rm -r "${ED}/usr/share/doc/${PF}/html" || die
 }

@@ -4,7 +4,7 @@
 EAPI=8
 
 DESCRIPTION="Directories that everything else in the prefix is installed into"
-HOMEPAGE="https://github.com/flatcar/scripts"
+HOMEPAGE="https://www.flatcar.org/"
 S="${WORKDIR}"
 
 LICENSE="metapackage"

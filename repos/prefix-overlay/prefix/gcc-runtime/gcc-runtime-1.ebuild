@@ -13,6 +13,7 @@ LICENSE="GPL-3+ GCC-exception-3.1"
 SLOT="0"
 KEYWORDS="amd64 arm64"
 IUSE="+split-usr"
+QA_PRESTRIPPED="usr/lib.*"
 
 # virtual/libc comes after this package, not before: see there.
 DEPEND="
@@ -51,7 +52,8 @@ check_glibc() {
 	[[ -f ${libc} ]] || die "no C library in the prefix (${libc})"
 	for version in $(fptc_glibc_needed "$@"); do
 		grep -aqF "${version}" "${libc}" ||
-			die "the compiler's libraries need ${version}, which the prefix's C library does not have: use an older compiler, or bootstrap with the compiler's own C library (--bootstrap=import)"
+			die "the compiler's libraries need ${version}, the prefix's C library lacks it:" \
+				"use an older compiler or --bootstrap=import"
 	done
 }
 

@@ -4,7 +4,7 @@
 EAPI=8
 
 DESCRIPTION="What every prefix needs at run time"
-HOMEPAGE="https://github.com/flatcar/scripts"
+HOMEPAGE="https://www.flatcar.org/"
 
 LICENSE="metapackage"
 SLOT="0"
