@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``bwrap-prefix-<name>``: a shell, or a command, where nothing but the prefix exists.
+
+Called with the staging directory and the kind of root, then what
+:mod:`flatcar_prefix.sandbox` takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from flatcar_prefix import messages, prefix as prefixes, sandbox
+from flatcar_prefix.errors import PrefixError, UsageError
+from flatcar_prefix.prefix import Root
+
+SHELLS = ("bin/bash", "usr/bin/bash", "bin/sh", "usr/bin/sh")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint=f"See {self.prog} --help.")
+
+
+class NoShellError(PrefixError):
+    """Nothing to start in the prefix; the exit code is the shell's for that."""
+
+    exit_code = 127
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run ``argv`` and return the exit code of the program."""
+    messages.flush_each_line()
+    try:
+        prefix = prefixes.read(Path(argv[0]))
+        root = prefix.root(argv[1])
+        parser = _Parser(prog=f"bwrap-prefix-{prefix.name}", allow_abbrev=False)
+        sandbox.add_arguments(parser)
+        args = parser.parse_args(_with_shell(parser, root, argv[2:]))
+        args.staging = root.kind == "staging"
+        return sandbox.run_cli(prefix, args)
+    except PrefixError as error:
+        return messages.report(error)
+
+
+def _with_shell(parser: _Parser, root: Root, argv: Sequence[str]) -> list[str]:
+    """Return ``argv`` with a shell behind, when it names no program."""
+    placeholder = "\0"
+    args, _rest = parser.parse_known_args([*argv, placeholder])
+    if args.program != placeholder:
+        return list(argv)
+    for shell in SHELLS:
+        if (root.eroot / shell).exists():
+            return [*argv, f"{root.prefix.eprefix}/{shell}"]
+    raise NoShellError(
+        f"there is no shell in the {root.kind} root of {root.prefix.id}; it is in app-shells/bash",
+        hint=f"Name a program, or install one: emerge-prefix-{root.prefix.id} app-shells/bash.",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The wrappers of a prefix as files: written, checked, removed; those of others stay."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from flatcar_prefix import portage_api, prefix as prefixes, process, view
+from flatcar_prefix.boards import BOARDS
+from flatcar_prefix.errors import PrefixError
+from flatcar_prefix.prefix import Prefix
+from flatcar_prefix.wrappers import script
+from flatcar_prefix.wrappers.declaration import Tool, filled, tools as declared_tools
+
+_MARK_LINE = re.compile(rf"# {script.MARK} ([^\s:]+)(?: ([0-9a-f]+))?: (.+)")
+
+
+@dataclass(frozen=True)
+class Wrapper:
+    """A wrapper of one prefix."""
+
+    prefix: Prefix
+    tool: Tool
+
+    @property
+    def path(self) -> Path:
+        return self.prefix.wrapper_dir / f"{self.tool.name}-prefix-{self.prefix.id}"
+
+    @property
+    def short_path(self) -> Path:
+        """The same for the board that was set up first."""
+        return self.prefix.wrapper_dir / f"{self.tool.name}-prefix-{self.prefix.name}"
+
+    def run(
+        self, *args: str, check: bool = False, capture: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the wrapper with ``args`` and return what became of it."""
+        return process.run([self.path, *args], check=check, capture=capture)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a generated script says of itself."""
+
+    version: str
+    checksum: str
+    staging_dir: Path
+    content: str
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether the script still is what was written."""
+        return script.checksum(script.unmarked(self.content)) == self.checksum
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A file that is not as it should be: ``missing changed outdated left-over in-the-way``."""
+
+    path: Path
+    state: str
+    reason: str
+
+
+def read_mark(path: Path) -> Mark | None:
+    """Return the mark of a script of this program's, ``None`` for any other file and for none."""
+    try:
+        content = path.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return None
+    match = _MARK_LINE.fullmatch(content.split("\n", 2)[1] if content.count("\n") > 1 else "")
+    if match is None:
+        return None
+    try:
+        (staging,) = shlex.split(match[3])
+    except ValueError:
+        return None
+    return Mark(match[1], match[2], Path(staging), content)
+
+
+def find_wrapper(prefix: Prefix, tool: str) -> Wrapper:
+    """Return the wrapper of ``tool``; :class:`PrefixError` when nothing declares it."""
+    declared = declared_tools()
+    try:
+        return Wrapper(prefix, declared[tool])
+    except KeyError:
+        raise PrefixError(
+            f"no wrapper is declared for {tool!r}", hint=f"There are: {', '.join(declared)}."
+        ) from None
+
+
+def wrappers(prefix: Prefix, tools: Mapping[str, Tool] | None = None) -> list[Wrapper]:
+    """Return what wrappers the prefix is to have."""
+    declared = declared_tools() if tools is None else tools
+    return [Wrapper(prefix, tool) for tool in declared.values()]
+
+
+def texts(prefix: Prefix, wanted: Iterable[Wrapper]) -> dict[Path, str]:
+    """Return the text of every file that is to be, by path: the wrappers', and the view's."""
+    enter = view.enter_text(prefix, portage_api.global_config_path())
+    out = {view.enter_script(prefix): script.mark(enter, prefix)}
+    for wrapper in wanted:
+        out[wrapper.path] = script.text(prefix, wrapper.tool, works=working(prefix, wrapper.tool))
+    return out
+
+
+def working(prefix: Prefix, tool: Tool) -> str:
+    """Return where a command is that has a stand-in and works with this Portage, or ''."""
+    if not tool.stand_in or not tool.probe:
+        return ""
+    at = script.found(prefix, tool)
+    if at is None:
+        return ""
+    root = prefix.root("staging" if tool.root == "both" else tool.root)
+    values = script.placeholders(root)
+    env = {k: v for k, v in os.environ.items() if k not in script.ASTRAY}
+    env |= script.environment(root, tool.entry)
+    argv = [os.fspath(at), *(filled(word, values) for word in tool.probe)]
+    if tool.entry == "view":
+        argv = view.command(root, argv)
+    result = process.run(argv, env=env, check=False, capture=True, input="")
+    return "" if result.returncode or "Traceback" in result.stderr else os.fspath(at)
+
+
+def generate(prefix: Prefix, tools: Mapping[str, Tool] | None = None) -> list[Path]:
+    """Write all wrappers of ``prefix``, each atomically; return the paths of what changed.
+
+    Left-overs of this prefix go. :class:`PrefixError` when a file of somebody else's has
+    the name of a wrapper: it stays, and all the others are written.
+    """
+    wanted = wrappers(prefix, tools)
+    view.write_places(prefix, portage_api.global_config_path())
+    prefix.wrapper_dir.mkdir(parents=True, exist_ok=True)
+    changed, blocked = [], []
+    for path, text in texts(prefix, wanted).items():
+        if not _may_replace(path, prefix):
+            blocked.append(path)
+        elif not _is_same(path, text):
+            _write(path, text)
+            changed.append(path)
+    changed += [w.short_path for w in wanted if _link_short(w)]
+    for path in left_over(prefix, wanted):
+        path.unlink()
+        changed.append(path)
+    if blocked:
+        raise PrefixError(
+            f"{', '.join(map(os.fspath, blocked))}: there is a file of somebody else's",
+            hint="Move it away, or set the prefix up with another --wrapper_dir.",
+        )
+    return changed
+
+
+def _is_same(path: Path, text: str) -> bool:
+    try:
+        same = path.read_text(encoding="utf-8", errors="surrogateescape") == text
+        return same and not path.is_symlink() and os.access(path, os.X_OK)
+    except OSError:
+        return False
+
+
+def _write(path: Path, content: str) -> None:
+    """Write a program; nothing ever sees half of it."""
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_text(content, encoding="utf-8")
+    temporary.chmod(0o755)
+    temporary.replace(path)
+
+
+def _may_replace(path: Path, prefix: Prefix) -> bool:
+    """Return whether the place is free, this prefix's, or only another one's short name.
+
+    A full name wins over a short one: with the prefixes ``a`` and ``a-amd64-usr`` they
+    may be the same. So does whatever a prefix that is there no more has left.
+    """
+    if not os.path.lexists(path):
+        return True
+    if path.is_symlink():
+        return _is_own_link(path)
+    mark = read_mark(path)
+    return mark is not None and (
+        mark.staging_dir == prefix.staging_dir or not _is_alive(mark.staging_dir)
+    )
+
+
+def _is_alive(staging_dir: Path) -> bool:
+    return (staging_dir / prefixes.RECORD_NAME).exists()
+
+
+def _is_own_link(path: Path, staging_dir: Path | None = None) -> bool:
+    """Return whether this program made the link, for the prefix in ``staging_dir`` if given."""
+    target = os.readlink(path)
+    if target not in {f"{path.name}-{board}" for board in BOARDS}:
+        return False
+    mark = read_mark(path.with_name(target))
+    if mark is None:
+        return not os.path.lexists(path.with_name(target))
+    return staging_dir is None or mark.staging_dir == staging_dir
+
+
+def _link_short(wrapper: Wrapper) -> bool:
+    """Make the short name, where nobody else has it; return whether anything changed."""
+    path = wrapper.short_path
+    if os.path.lexists(path):
+        leads_nowhere = path.is_symlink() and _is_own_link(path) and not path.exists()
+        if not leads_nowhere:
+            return False
+    _link(path, wrapper.path.name)
+    return True
+
+
+def _link(path: Path, target: str) -> None:
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target)
+    temporary.replace(path)
+
+
+def missing(prefix: Prefix) -> list[Path]:
+    """Return the wrappers that the prefix should have and has not."""
+    return [w.path for w in wrappers(prefix) if not w.path.exists()]
+
+
+def left_over(prefix: Prefix, wanted: Iterable[Wrapper]) -> list[Path]:
+    """Return wrappers of this prefix that no declaration asks for any more."""
+    keep = {path for wrapper in wanted for path in (wrapper.path, wrapper.short_path)}
+    return [path for path in _own(prefix) if path not in keep]
+
+
+def _own(prefix: Prefix) -> list[Path]:
+    """Return all that is in the wrapper directory for this prefix, links first."""
+    if not prefix.wrapper_dir.is_dir():
+        return []
+    links, files = [], []
+    for path in sorted(prefix.wrapper_dir.glob("*-prefix-*")):
+        if path.is_symlink():
+            if path.name.endswith(f"-prefix-{prefix.name}") and _is_own_link(
+                path, prefix.staging_dir
+            ):
+                links.append(path)
+        elif (mark := read_mark(path)) and mark.staging_dir == prefix.staging_dir:
+            files.append(path)
+    return links + files
+
+
+def check(prefix: Prefix, tools: Mapping[str, Tool] | None = None) -> list[Finding]:
+    """Return what is wrong with the wrappers of ``prefix``; nothing is changed."""
+    wanted = wrappers(prefix, tools)
+    findings = [
+        finding
+        for path, text in texts(prefix, wanted).items()
+        if (finding := _compare(path, text, prefix))
+    ]
+    findings += [
+        Finding(w.short_path, "missing", "is not there")
+        for w in wanted
+        if not w.short_path.exists() and not os.path.lexists(w.short_path)
+    ]
+    why = "no declaration asks for it any more"
+    findings += [Finding(path, "left-over", why) for path in left_over(prefix, wanted)]
+    return sorted(findings, key=lambda finding: finding.path)
+
+
+def _compare(path: Path, text: str, prefix: Prefix) -> Finding | None:
+    if not os.path.lexists(path):
+        return Finding(path, "missing", "is not there")
+    if not _may_replace(path, prefix):
+        return Finding(path, "in-the-way", "is somebody else's")
+    mark = None if path.is_symlink() else read_mark(path)
+    if mark is None or mark.staging_dir != prefix.staging_dir:
+        return Finding(path, "missing", "is another prefix's")
+    if not mark.unchanged:
+        return Finding(path, "changed", "was changed by hand")
+    if not os.access(path, os.X_OK):
+        return Finding(path, "changed", "is not executable")
+    if mark.content != text:
+        reason = f"was written by version {mark.version}, or for another machine"
+        return Finding(path, "outdated", reason)
+    return None
+
+
+def remove(prefix: Prefix) -> Iterator[Path]:
+    """Remove all wrappers of ``prefix``, yielding the path of each.
+
+    A short name goes to the other board's prefix of the same name, if there is one.
+    """
+    for path in _own(prefix):
+        is_link = path.is_symlink()
+        path.unlink()
+        yield path
+        if is_link:
+            _hand_on(path, prefix)
+
+
+def _hand_on(short: Path, prefix: Prefix) -> None:
+    for board in BOARDS:
+        other = read_mark(full := short.with_name(f"{short.name}-{board}"))
+        if other and other.staging_dir != prefix.staging_dir and _is_alive(other.staging_dir):
+            _link(short, full.name)
+            return

@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The text of a wrapper: a POSIX shell script with everything written in."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shlex
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from flatcar_prefix import __version__, sdk, view
+from flatcar_prefix.prefix import Prefix, Root
+from flatcar_prefix.wrappers.declaration import Tool, filled
+
+TEMPLATE = "wrapper.sh.in"
+MARK = "flatcar-prefix wrapper"
+
+ASTRAY = (
+    "ROOT", "SYSROOT", "EPREFIX", "EROOT", "ESYSROOT", "BROOT", "PORTAGE_CONFIGROOT",
+    "PORTAGE_OVERRIDE_EPREFIX", "PORTDIR", "PORTDIR_OVERLAY", "PORTAGE_REPOSITORIES",
+    "ARCH", "CHOST", "CBUILD", "CTARGET", "CC", "CXX", "CPP", "FC", "F77", "AR", "AS", "LD", "NM",
+    "RANLIB", "STRIP", "OBJCOPY", "OBJDUMP", "READELF", "LDFLAGS", "PKG_CONFIG",
+    "PKG_CONFIG_PATH", "PKG_CONFIG_LIBDIR", "PKG_CONFIG_SYSROOT_DIR",
+    "PKG_CONFIG_SYSTEM_INCLUDE_PATH", "PKG_CONFIG_SYSTEM_LIBRARY_PATH",
+)  # fmt: skip
+"""Variables of the caller's that would lead a tool to another root, tree or compiler."""
+
+MEANT = (
+    "USE", "FEATURES", "ACCEPT_KEYWORDS", "ACCEPT_LICENSE", "ACCEPT_PROPERTIES",
+    "ACCEPT_RESTRICT", "MAKEOPTS", "NINJAOPTS", "MAKEFLAGS", "CFLAGS", "CXXFLAGS", "CPPFLAGS",
+    "EXTRA_ECONF", "EXTRA_EMAKE", "EMERGE_DEFAULT_OPTS", "QUICKPKG_DEFAULT_OPTS",
+    "EBUILD_DEFAULT_OPTS", "CONFIG_PROTECT", "CONFIG_PROTECT_MASK", "INSTALL_MASK",
+    "PKG_INSTALL_MASK", "BINPKG_FORMAT", "BINPKG_COMPRESS", "DISTDIR", "PKGDIR",
+    "PORTAGE_BINHOST", "PORTAGE_TMPDIR", "PORTAGE_NICENESS", "PORTAGE_DEBUG",
+    "PORTAGE_ELOG_CLASSES", "PORTAGE_ELOG_SYSTEM", "PORTAGE_USERNAME", "PORTAGE_GRPNAME",
+    "GENTOO_MIRRORS", "FETCHCOMMAND", "RESUMECOMMAND", "CLEAN_DELAY", "EMERGE_WARNING_DELAY",
+    "L10N", "LINGUAS", "VIDEO_CARDS", "INPUT_DEVICES", "CPU_FLAGS_X86", "CPU_FLAGS_ARM",
+    "PYTHON_TARGETS", "PYTHON_SINGLE_TARGET", "LLVM_TARGETS", "RUBY_TARGETS", "LUA_TARGETS",
+    "NOCOLOR", "NO_COLOR", "COLUMNS", "DEBUG", "SOURCE_DATE_EPOCH", "CCACHE_DIR",
+    "http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy", "rsync_proxy",
+    "HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY", "RSYNC_PROXY",
+    "EDITOR", "PAGER",
+)  # fmt: skip
+"""Variables that a caller sets for the tool; sudo would drop them."""
+
+
+def text(prefix: Prefix, tool: Tool, *, works: str = "") -> str:
+    """Return the wrapper of ``tool`` for ``prefix``.
+
+    ``works`` is where a command is that has a stand-in and was seen to work.
+    """
+    template = (sdk.data_dir() / "wrappers" / TEMPLATE).read_text(encoding="utf-8")
+    return mark(_fill(template, _values(prefix, tool, works)), prefix)
+
+
+def _fill(template: str, values: Mapping[str, str]) -> str:
+    filled_in = re.sub(r"@([A-Z_]+)@", lambda m: values.get(m[1], m[0]), template)
+    return re.sub(r"\n{3,}", "\n\n", filled_in)
+
+
+def mark(content: str, prefix: Prefix) -> str:
+    """Return the script with the line that says whose it is, of which version and content."""
+    staging = shlex.quote(os.fspath(prefix.staging_dir))
+    line = f"{MARK} {__version__} {checksum(content.replace('@MARK@', ''))}: {staging}"
+    return content.replace("@MARK@", line)
+
+
+def checksum(content: str) -> str:
+    """Return what the mark says of a script's content, the mark itself left out."""
+    return hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+
+def unmarked(content: str) -> str:
+    """Return what :func:`checksum` was made of."""
+    head, _, rest = content.partition("\n")
+    line, _, body = rest.partition("\n")
+    return f"{head}\n{line.partition(MARK)[0]}\n{body}"
+
+
+def _values(prefix: Prefix, tool: Tool, works: str) -> dict[str, str]:
+    staging = os.fspath(prefix.staging_dir)
+    gone = f" * the prefix {prefix.id} is not in {staging} any more"
+    both = tool.root == "both"
+    return {
+        "SUMMARY": f"{tool.name} for the prefix {prefix.id} at {prefix.eprefix}",
+        "ROOT": "final" if both else tool.root,
+        "RECORD": shlex.quote(os.fspath(prefix.record_file)),
+        "GONE": shlex.quote(gone),
+        "FIND": _find(prefix, tool, works),
+        "HELP": help_text(prefix, tool),
+        "SUDO": _sudo(prefix, tool),
+        "SHIFT": "" if both else "case ${1-} in\n--staging | --final) shift ;;\n*) ;;\nesac",
+        "UNSET": " \\\n\t".join(ASTRAY),
+        "ENTER": _enter(prefix, tool),
+    }
+
+
+def help_text(prefix: Prefix, tool: Tool) -> str:
+    """Return what ``--prefix-help`` says, but for which program answers."""
+    default = {"both": "staging, then final"}.get(tool.root, tool.root)
+    words = "--staging or --final" + (", --stage or --install" if tool.root == "both" else "")
+    return "\n".join(
+        (
+            f"{tool.name} for the prefix {prefix.id}: {tool.description}",
+            f"  prefix:    {prefix.eprefix}",
+            f"  staging:   {prefix.staging.path}",
+            f"  final:     {prefix.final.path}",
+            f"  works on:  {default}; {words} as first argument chooses",
+            f"  from:      {tool.package}",
+        )
+    )
+
+
+def python_bin() -> str:
+    """Return the directory beside this program's Python, where pip puts Portage's tools."""
+    return os.path.dirname(sdk.interpreter())
+
+
+def candidates(prefix: Prefix, tool: Tool) -> list[str]:
+    """Return what the command may be, best first: absolute paths, and names for PATH."""
+    found: list[str] = []
+    for command in tool.commands:
+        name = filled(command, placeholders(prefix.root(_kind(tool))))
+        found += [name] if "/" in name else [os.path.join(python_bin(), name), name]
+    return found
+
+
+def _kind(tool: Tool) -> str:
+    return "staging" if tool.root == "both" else tool.root
+
+
+def _find(prefix: Prefix, tool: Tool, works: str) -> str:
+    """Return the shell code that sets ``tool`` and ``answers``, or leaves with 127."""
+    if tool.module and not tool.commands:
+        return f"answers={shlex.quote(own(tool.module))}"
+    if tool.stand_in:
+        otherwise = "\ttool="
+        tries = [works] if works else ([] if tool.probe else candidates(prefix, tool))
+        if not tries:
+            return f"tool=\nanswers={shlex.quote(own(tool.stand_in))}"
+    else:
+        tries = candidates(prefix, tool)
+        missing = f" * {tool.name} is not installed here; it is in {tool.package}"
+        otherwise = f"\techo {shlex.quote(missing)} >&2\n\texit 127"
+    lines = []
+    for number, path in enumerate(tries):
+        quoted = shlex.quote(path)
+        test = f"[ -x {quoted} ]" if "/" in path else f"command -v {quoted} >/dev/null"
+        lines.append(f"{'elif' if number else 'if'} {test}; then\n\ttool={quoted}")
+    lines += ["else", otherwise, "fi"]
+    answers = shlex.quote(own(tool.module)) if tool.module else "${tool}"
+    if tool.stand_in:
+        answers = f"${{tool:-{own(tool.stand_in)}}}"
+    return "\n".join([*lines, f"answers={answers}"])
+
+
+def own(module: str) -> str:
+    """Return how a module of this program's is called where one says who answers."""
+    return f"{module} of flatcar-prefix {__version__}"
+
+
+def _sudo(prefix: Prefix, tool: Tool) -> str:
+    """Return the shell code that becomes root where the prefix is not the caller's own."""
+    if not tool.needs_root:
+        return ""
+    command = f'exec sudo --preserve-env={",".join(MEANT)} -- "${{self}}" "$@"'
+    return (
+        "# The prefix of an ordinary user's own needs no other one.\n"
+        f'if [ "${{uid}}" != 0 ] && ! [ -w {shlex.quote(os.fspath(prefix.staging_dir))} ]; then\n'
+        "\tself=${0}\n"
+        '\tcase ${self} in\n\t*/*) ;;\n\t*) self=./${self} ;;\n\tesac\n'
+        f"\t{command}\n"
+        "fi"
+    )
+
+
+def placeholders(root: Root) -> dict[str, str]:
+    """Return what each placeholder of a declaration stands for."""
+    prefix = root.prefix
+    return {
+        "name": prefix.name,
+        "id": prefix.id,
+        "board": prefix.board.name,
+        "arch": prefix.board.arch,
+        "chost": prefix.board.chost,
+        "libdir": prefix.board.libdir,
+        "eprefix": prefix.eprefix,
+        "staging_dir": os.fspath(prefix.staging_dir),
+        "final_dir": os.fspath(prefix.final_dir),
+        "tools": os.fspath(prefix.tools_dir),
+        "kind": root.kind,
+        "root": os.fspath(root.path),
+        "eroot": os.fspath(root.eroot),
+    }
+
+
+def _enter(prefix: Prefix, tool: Tool) -> str:
+    """Return the shell code that sets the environment and becomes the tool."""
+    if tool.entry == "module":
+        return _entered(prefix, tool, "module", sdk.launch(tool.module))
+    real = _entered(prefix, tool, tool.entry, ["${tool}"])
+    if not tool.stand_in:
+        return real
+    indented = "\n".join(f"\t{line}" if line else "" for line in real.split("\n"))
+    other = _entered(prefix, tool, "cross", sdk.launch(tool.stand_in))
+    return f'if [ -n "${{tool}}" ]; then\n{indented}\nfi\n{other}'
+
+
+def _entered(prefix: Prefix, tool: Tool, entry: str, command: list[str]) -> str:
+    words = " ".join('"${tool}"' if word == "${tool}" else shlex.quote(word) for word in command)
+    arms = [_arm(tool, root, entry) for root in (prefix.staging, prefix.final)]
+    if arms[0] == arms[1]:
+        settings = arms[0]
+    else:
+        body = "\n".join(
+            f"{pattern})\n{_indented(arm)}\n\t;;"
+            for pattern, arm in zip(("staging", "*"), arms, strict=True)
+        )
+        settings = f"case ${{root}} in\n{body}\nesac"
+    lines = [line for line in (settings, _path(prefix, entry)) if line]
+    return "\n".join([*lines, _exec(prefix, entry, words)])
+
+
+def _indented(code: str) -> str:
+    return "\n".join(f"\t{line}" for line in code.split("\n"))
+
+
+def _arm(tool: Tool, root: Root, entry: str) -> str:
+    """Return the code that points at one root and puts the tool's own arguments first."""
+    values = placeholders(root)
+    variables = environment(root, entry) if tool.root != "both" else {}
+    extra = {k: filled(v, values) for k, v in tool.environment.items()}
+    lines = [f"{key}={shlex.quote(value)}" for key, value in (variables | extra).items()]
+    if names := " ".join(variables | extra):
+        lines.append(f"export {names}")
+    if tool.arguments:
+        words = shlex.join(filled(word, values) for word in tool.arguments)
+        lines.append(f'set -- {words} "$@"')
+    return "\n".join(lines)
+
+
+def environment(root: Root, entry: str) -> dict[str, str]:
+    """Return the variables that a tool is given that enters ``root`` so."""
+    return view.environment(root) if entry == "view" else root.environment()
+
+
+def _path(prefix: Prefix, entry: str) -> str:
+    """Return the code by which a tool finds those of the same Portage, and a build's tools."""
+    places: list[str] = [] if entry == "view" else [os.fspath(prefix.tools_dir)]
+    if python_bin() not in os.defpath.split(os.pathsep) + ["/usr/bin"]:
+        places.append(python_bin())
+    if not places:
+        return ""
+    return f"PATH={shlex.quote(os.pathsep.join(places))}:${{PATH-{os.defpath}}}\nexport PATH"
+
+
+def _exec(prefix: Prefix, entry: str, words: str) -> str:
+    if entry != "view":
+        return f'exec {words} "$@"'
+    enter = shlex.join(["/bin/sh", os.fspath(view.enter_script(prefix))])
+    namespace = {who: shlex.join(view.unshare_words(ordinary=who == "user")) for who in ("root", "user")}
+    return (
+        'if [ "${uid}" = 0 ]; then\n'
+        f'\texec {namespace["root"]} {enter} "${{root}}" root {words} "$@"\n'
+        "fi\n"
+        f'exec {namespace["user"]} {enter} "${{root}}" user {words} "$@"'
+    )
+
+
+def found(prefix: Prefix, tool: Tool, *, path: str | None = None) -> Path | None:
+    """Return where the tool's command is on this machine, ``None`` for nowhere."""
+    search = os.environ.get("PATH", os.defpath) if path is None else path
+    for candidate in candidates(prefix, tool):
+        if at := shutil.which(candidate, path=search):
+            return Path(at)
+    return None
