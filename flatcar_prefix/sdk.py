@@ -146,8 +146,12 @@ def portage_user() -> tuple[str, str]:
 
 
 def interpreter() -> str:
-    """Return the Python that runs this program, for the scripts that call it again."""
-    return sys.executable
+    """Return the Python that runs this program, for the scripts that call it again.
+
+    By one name, whichever of its names this process was started by.
+    """
+    named = Path(sys.executable).with_name("python3")
+    return os.fspath(named) if named.exists() and named.samefile(sys.executable) else sys.executable
 
 
 def launch(*words: str) -> list[str]:

@@ -47,6 +47,19 @@ MEANT = (
 """Variables that a caller sets for the tool; sudo would drop them."""
 
 
+_CHOOSE = """\
+root=@ROOT@
+case ${1-} in
+--staging | --final) root=${1#--} ;;
+*) ;;
+esac"""
+
+_WHO = """\
+while read -r key _ uid _; do
+	[ "${key}" != Uid: ] || break
+done </proc/self/status"""
+
+
 def text(prefix: Prefix, tool: Tool, *, works: str = "") -> str:
     """Return the wrapper of ``tool`` for ``prefix``.
 
@@ -86,11 +99,13 @@ def _values(prefix: Prefix, tool: Tool, works: str) -> dict[str, str]:
     both = tool.root == "both"
     return {
         "SUMMARY": f"{tool.name} for the prefix {prefix.id} at {prefix.eprefix}",
-        "ROOT": "final" if both else tool.root,
+        "CHOOSE": "" if both else _CHOOSE.replace("@ROOT@", tool.root),
         "RECORD": shlex.quote(os.fspath(prefix.record_file)),
         "GONE": shlex.quote(gone),
         "FIND": _find(prefix, tool, works),
         "HELP": help_text(prefix, tool),
+        "MISSING": _missing(tool),
+        "UID": _WHO if tool.needs_root or tool.entry == "view" else "",
         "SUDO": _sudo(prefix, tool),
         "SHIFT": "" if both else "case ${1-} in\n--staging | --final) shift ;;\n*) ;;\nesac",
         "UNSET": " \\\n\t".join(ASTRAY),
@@ -133,28 +148,31 @@ def _kind(tool: Tool) -> str:
 
 
 def _find(prefix: Prefix, tool: Tool, works: str) -> str:
-    """Return the shell code that sets ``tool`` and ``answers``, or leaves with 127."""
+    """Return the shell code that sets ``tool``, empty for nothing, and ``answers``."""
     if tool.module and not tool.commands:
         return f"answers={shlex.quote(own(tool.module))}"
-    if tool.stand_in:
-        otherwise = "\ttool="
-        tries = [works] if works else ([] if tool.probe else candidates(prefix, tool))
-        if not tries:
-            return f"tool=\nanswers={shlex.quote(own(tool.stand_in))}"
-    else:
-        tries = candidates(prefix, tool)
-        missing = f" * {tool.name} is not installed here; it is in {tool.package}"
-        otherwise = f"\techo {shlex.quote(missing)} >&2\n\texit 127"
+    tries = candidates(prefix, tool)
+    if tool.probe:
+        tries = [works] if works else []
+    instead = own(tool.stand_in) if tool.stand_in else f"nothing here; see {tool.package}"
+    if not tries:
+        return f"tool=\nanswers={shlex.quote(instead)}"
     lines = []
     for number, path in enumerate(tries):
         quoted = shlex.quote(path)
         test = f"[ -x {quoted} ]" if "/" in path else f"command -v {quoted} >/dev/null"
         lines.append(f"{'elif' if number else 'if'} {test}; then\n\ttool={quoted}")
-    lines += ["else", otherwise, "fi"]
-    answers = shlex.quote(own(tool.module)) if tool.module else "${tool}"
-    if tool.stand_in:
-        answers = f"${{tool:-{own(tool.stand_in)}}}"
-    return "\n".join([*lines, f"answers={answers}"])
+    by = f"{own(tool.module)}, by " if tool.module else ""
+    answers = f'answers="{by}${{tool}}"\n[ -n "${{tool}}" ] || answers={shlex.quote(instead)}'
+    return "\n".join([*lines, "else", "\ttool=", "fi", answers])
+
+
+def _missing(tool: Tool) -> str:
+    """Return the shell code that leaves with 127 where there is no such tool."""
+    if tool.stand_in or (tool.module and not tool.commands):
+        return ""
+    said = f" * {tool.name} is not installed here; it is in {tool.package}"
+    return f'if [ -z "${{tool}}" ]; then\n\techo {shlex.quote(said)} >&2\n\texit 127\nfi'
 
 
 def own(module: str) -> str:
