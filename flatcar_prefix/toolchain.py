@@ -27,6 +27,7 @@ from flatcar_prefix.boards import Board
 from flatcar_prefix.errors import PrefixError, UsageError
 from flatcar_prefix.makeconf import rpath_flags
 from flatcar_prefix.prefix import Prefix, Toolchain
+from flatcar_prefix.wrappers import ldconfig
 
 KINDS = ("board", "sdk", "host")
 """Best first."""
@@ -273,6 +274,7 @@ def tool_scripts(prefix: Prefix, gcc: Layout, exec_prefix: str) -> dict[str, str
         f"{chost}-c++": script([toolchain.cxx, *flags, *cxx], env=env),
         f"{chost}-cpp": script([toolchain.cc, "-E", *flags], env=env),
         f"{chost}-pkg-config": pkg_config_script(prefix),
+        f"{chost}-ldconfig": ldconfig.text(prefix),
     }
     if toolchain.clang:
         scripts |= _clang_scripts(prefix, flags, cxx, exec_prefix)
