@@ -91,6 +91,8 @@ def flatcar_prefix_parser(verb: str | None) -> argparse.ArgumentParser:
         if name == verb:
             _module_parser(parser_of_verb, module)
     _verify_parser(_verb(verbs, "verify", "audit a prefix: is it self-contained?"), verb)
+    _overlays_parser(_verb(verbs, "overlays", "list, add or remove further overlays"))
+    _regen_parser(_verb(verbs, "regen", "warm Portage's cache of ebuild metadata"))
     _doctor_parser(_verb(verbs, "doctor", "say what this machine has and lacks"))
     return parser
 
@@ -317,6 +319,51 @@ def shown(prefix: Prefix) -> str:
     }
     text = "".join(f"{name + ':':12}{value}\n" for name, value in rows.items())
     return text + "".join(f"{'repository:':12}{r.name} {r.location}\n" for r in prefix.repositories)
+
+
+def _overlays_parser(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="<name>")
+    parser.add_argument("action", choices=("list", "add", "remove"), nargs="?", default="list")
+    parser.add_argument("overlay", nargs="*", help="directories; to remove, names will do")
+    parser.add_argument("--board", help="which of several boards")
+    parser.set_defaults(handler=_overlays)
+
+
+def _overlays(args: argparse.Namespace) -> int:
+    from flatcar_prefix import overlays
+
+    prefix = lifecycle.load(args.name, board=args.board)
+    if args.action != "list":
+        if not args.overlay:
+            raise UsageError(f"nothing to {args.action}", hint="Name one or more overlays.")
+        change = overlays.add if args.action == "add" else overlays.remove
+        with Talkative() as say:
+            prefix = change(prefix, args.overlay, say=say)
+    for overlay in overlays.custom(prefix):
+        print(f"{overlay.name} {overlay.location} {overlay.priority}")
+    return 0
+
+
+def _regen_parser(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="<name>", nargs="?", help="default: any prefix; all share")
+    parser.add_argument("--board", help="which of several boards")
+    parser.add_argument("--jobs", type=int, help="how many at once (default: this machine's cores)")
+    parser.set_defaults(handler=_regen)
+
+
+def _regen(args: argparse.Namespace) -> int:
+    from flatcar_prefix import depcache
+
+    known = lifecycle.list_prefixes()
+    if not args.name and not known:
+        raise PrefixError("there is no prefix", hint="Make one first: setup_prefix <name> <path>.")
+    prefix = lifecycle.load(args.name, board=args.board) if args.name else known[0]
+    with Talkative() as say:
+        outcome = depcache.warm(prefix, jobs=args.jobs or lifecycle.jobs(), say=say)
+    messages.info(f"the metadata of {outcome.ebuilds} ebuilds are cached")
+    for cpv in outcome.failed:
+        messages.warning(f"{cpv} cannot be sourced")
+    return 1 if outcome.failed else 0
 
 
 def _doctor_parser(parser: argparse.ArgumentParser) -> None:

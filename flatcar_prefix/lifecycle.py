@@ -261,6 +261,11 @@ def _create(sdk: sdks.Sdk, prefix: Prefix) -> None:
             _remember(sdk, prefix)
 
 
+def jobs() -> int:
+    """Return how many processes this machine runs at once."""
+    return len(os.sched_getaffinity(0))
+
+
 def configure(prefix: Prefix, *, say: Quiet = QUIET) -> None:
     """Write the configuration roots and the tools of a prefix, and check them through Portage.
 
@@ -268,11 +273,11 @@ def configure(prefix: Prefix, *, say: Quiet = QUIET) -> None:
     """
     say("writing the configuration roots")
     features = configroot.features(prefix)
-    launcher, jobs = sdks.launch(), len(os.sched_getaffinity(0))
+    launcher = sdks.launch()
     toolchains.write_tools(prefix)
     buildhost.write(prefix, features=features)
     for root in (prefix.staging, prefix.final):
-        configroot.write(root, jobs=jobs, launcher=launcher, features=features)
+        configroot.write(root, jobs=jobs(), launcher=launcher, features=features)
         configroot.check(root)
 
 

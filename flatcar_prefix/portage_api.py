@@ -139,6 +139,18 @@ def write_atomic(path: Path, text: str, *, mode: int = 0o644) -> None:
     path.chmod(mode)
 
 
+@contextmanager
+def silent() -> Iterator[None]:
+    """Within, Portage says errors only."""
+    util = import_portage().util
+    before = util.noiselimit
+    util.noiselimit = -1
+    try:
+        yield
+    finally:
+        util.noiselimit = before
+
+
 def global_config_path() -> str:
     """Return where, below its prefix, Portage keeps make.globals: it depends on its installer."""
     return str(import_portage().const.GLOBAL_CONFIG_PATH).lstrip("/")

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Further overlays of a prefix, changed while it lives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from flatcar_prefix import lifecycle, prefix as prefixes, repositories as repos, sdk
+from flatcar_prefix.errors import PrefixError
+from flatcar_prefix.messages import Quiet
+from flatcar_prefix.prefix import Prefix, Repository
+
+
+def custom(prefix: Prefix) -> tuple[Repository, ...]:
+    """Return the overlays that were added to those of the checkout, the highest last."""
+    top = repos.PREFIX_OVERLAY_PRIORITY
+    return tuple(r for r in prefix.repositories if (r.priority or 0) > top)
+
+
+def add(prefix: Prefix, locations: Sequence[Path | str], *, say: Quiet = lifecycle.QUIET) -> Prefix:
+    """Add overlays above those that the prefix has; return the prefix as it is then.
+
+    :class:`PrefixError` for what :func:`flatcar_prefix.repositories.add_overlays`
+    refuses; nothing is changed then.
+    """
+    paths = [Path(location).absolute() for location in locations]
+    found = repos.add_overlays(prefix.repositories, prefix.main_repo, paths)
+    return _change(prefix, found, say)
+
+
+def remove(prefix: Prefix, names: Sequence[str], *, say: Quiet = lifecycle.QUIET) -> Prefix:
+    """Take overlays away, each named by its name or its directory; return the prefix."""
+    known = {word: r for r in custom(prefix) for word in (r.name, str(r.location))}
+    gone = []
+    for name in names:
+        overlay = known.get(name) or known.get(str(Path(name).absolute()))
+        if overlay is None:
+            there = ", ".join(r.name for r in custom(prefix)) or "none"
+            raise PrefixError(
+                f"{prefix.id} has no further overlay {name!r}", hint=f"There are: {there}."
+            )
+        gone.append(overlay)
+    left = tuple(r for r in prefix.repositories if r not in gone)
+    repos.check_masters(left)
+    return _change(prefix, left, say)
+
+
+def _change(prefix: Prefix, repositories: tuple[Repository, ...], say: Quiet) -> Prefix:
+    """Write the configuration for these repositories; put the old one back if that fails."""
+    changed = replace(prefix, repositories=repositories)
+    with lifecycle.locked(sdk.detect(), prefix.name, prefix.board):
+        try:
+            lifecycle.configure(changed, say=say)
+        except BaseException:
+            lifecycle.configure(prefix, say=say)
+            raise
+        return prefixes.write(changed)
