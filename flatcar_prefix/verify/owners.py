@@ -77,7 +77,7 @@ class Owners:
         return Owner(package, b"" if digest == _NO_DIGEST else digest)
 
 
-def installed_files(vartree: Any, *, root: str) -> Iterator[Installed]:
+def installed_files(vartree: Any) -> Iterator[Installed]:
     """Yield what the packages of a ``portage.dbapi.vartree.vartree`` say they installed.
 
     One package at a time, in the order in which they were installed.
@@ -85,7 +85,8 @@ def installed_files(vartree: Any, *, root: str) -> Iterator[Installed]:
     from portage.dbapi.vartree import dblink
     from portage.versions import catsplit
 
-    cut = len(root.rstrip("/"))
+    # Portage's own spelling of ROOT, with which the paths begin.
+    cut = len(vartree.settings["ROOT"].rstrip("/"))
     vardb = vartree.dbapi
     for cpv in sorted(vardb.cpv_all(), key=lambda cpv: (_counter(vardb, cpv), str(cpv))):
         category, pf = catsplit(str(cpv))

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
 from verify_mini import Mini
 from verify_objects import EPREFIX
 
@@ -192,3 +193,26 @@ def as_user() -> Callable[[Callable[[], None]], None]:
         assert os.waitpid(child, 0)[1] == 0
 
     return run
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.data())
+def test_an_audit_of_broken_files_always_ends_with_a_report(
+    mini: Mini, clean: Mini, data: st.DataObject
+) -> None:
+    """The library that a program needs, the loader and its cache, all broken at random."""
+    for name in ("usr/lib64/libfoo.so.1", "lib64/ld-linux-x86-64.so.2", "lib64/libc.so.6"):
+        raw = bytearray((clean / name).read_bytes())
+        edits = st.tuples(st.integers(0, 4095), st.integers(0, 255))
+        for at, value in data.draw(st.lists(edits, max_size=4)):
+            raw[at] = value
+        (mini / name).write_bytes(raw[: data.draw(st.sampled_from([4, 64, 2000, len(raw)]))])
+    cache = b"glibc-ld.so.cache1.1" + data.draw(st.binary(max_size=100))
+    mini.write("etc/ld.so.cache", "")
+    (mini / "etc/ld.so.cache").write_bytes(cache)
+    report = mini.audit()
+    assert report.statistics.files == 9
+    as_json(report)
+    as_text(report)

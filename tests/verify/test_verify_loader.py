@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
@@ -97,7 +98,7 @@ _numbers = count()
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(programs())
 def test_search_paths_are_followed_as_the_machines_loader_follows_them(
@@ -156,10 +157,8 @@ def test_the_cache_of_the_machine_is_read_as_ldconfig_reads_it(tmp_path: Path) -
 def test_a_broken_cache_is_refused(data: bytes, number: int) -> None:
     magic = b"glibc-ld.so.cache1.1" + number.to_bytes(4, "little")
     for cache in (data, magic + data, b"ld.so-1.7.0\0" + number.to_bytes(4, "little") + data):
-        try:
+        with suppress(CacheError):
             read_cache(cache)
-        except CacheError:
-            pass
 
 
 def test_a_library_in_the_cache_is_found(mini: Mini, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from flatcar_prefix.verify.findings import Finding
 from flatcar_prefix.verify.owners import Installed, Owners, index, installed_files
 from flatcar_prefix.verify.tree import GENERATED, MISSING, Entry, Resolver, Tree
 
 
-def index_owners(tree: Tree, vartree: object) -> tuple[Owners, list[Finding]]:
+def index_owners(tree: Tree, vartree: Any) -> tuple[Owners, list[Finding]]:
     """Return the index of all files that packages own, and a finding for each missing one."""
     resolver = Resolver(tree)
     findings: list[Finding] = []
@@ -27,7 +28,7 @@ def index_owners(tree: Tree, vartree: object) -> tuple[Owners, list[Finding]]:
         message = f"was installed by {file.package}, and is not there"
         findings.append(Finding("vdb-missing", file.path, message, package=file.package))
 
-    files = installed_files(vartree, root=str(tree.root))
+    files = installed_files(vartree)
     return index(files, canonical=canonical, missing=missing), findings
 
 
