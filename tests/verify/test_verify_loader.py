@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import verify_objects as objects
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, example, given, settings, strategies as st
 from verify_mini import Mini
 from verify_objects import EPREFIX
 
@@ -100,6 +100,14 @@ _numbers = count()
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+@example(
+    [
+        ("a", "lib1", [], [], False, False),
+        ("b", "lib2", ["a"], [], False, False),
+        ("c", "lib3", ["b"], ["lib1", "lib2"], False, False),
+        ("program", "bin", ["c"], ["lib3"], True, False),
+    ]
+).via("the RPATH of one in between counts for what comes after")
 @given(programs())
 def test_search_paths_are_followed_as_the_machines_loader_follows_them(
     tmp_path: Path, shapes: list[tuple[str, str, list[str], list[str], bool, bool]]
