@@ -37,6 +37,8 @@ def load(path: Path) -> ModuleType:
     module = ModuleType("portageq")
     module.__file__ = os.fspath(path)
     exec(compile(path.read_bytes(), os.fspath(path), "exec"), module.__dict__)
+    # It lists the functions of the program that is being run, which is this one.
+    module.commands = sorted(module.docstrings)  # type: ignore[attr-defined]
     return module
 
 
@@ -45,6 +47,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     program = load(script_path())
     eprefix = environ["EPREFIX"]
     eroot = os.path.normpath(environ["ROOT"] + eprefix)
+    _correct_owners(program, eprefix)
     try:
         words = rewritten(argv, program, eroot=eroot, eprefix=eprefix)
         if _split(argv, program)[0] in WITH_PATHS_IN:
@@ -57,6 +60,32 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)
         return 128 + int(number)
+
+
+def _correct_owners(program: ModuleType, eprefix: str) -> None:
+    """Have ``owners`` print whole paths.
+
+    Portage's takes the files that its database names from EROOT on for files from ROOT on.
+    """
+    original = program.owners
+
+    def owners(argv: list[str]) -> int:
+        if argv:
+            database = program.portage.db[argv[0]]["vartree"].dbapi._owners
+            found = database.get_owners
+            database.get_owners = lambda files: {
+                package: {_from_root(path, eprefix) for path in paths}
+                for package, paths in found(files).items()
+            }
+        return int(original(argv) or 0)
+
+    owners.__dict__.update(original.__dict__)
+    program.owners = owners  # type: ignore[attr-defined]
+
+
+def _from_root(path: str, eprefix: str) -> str:
+    path = "/" + path.lstrip("/")
+    return path if path.startswith(f"{eprefix}/") else eprefix + path
 
 
 def _split(argv: Sequence[str], program: ModuleType) -> tuple[str, int]:

@@ -92,6 +92,27 @@ def write_places(prefix: Prefix, globals_path: str) -> None:
         portage_api.write_atomic(config / "repos.conf", "# Only the prefix's own repositories.\n")
 
 
+def settings_file(name: str) -> Path:
+    """Return where this machine's Portage keeps its own ``etc/<name>``."""
+    beside = Path(sys.prefix) / "etc" / name
+    return beside if beside.exists() else Path("/etc") / name
+
+
+def portage_python(prefix: Prefix) -> str:
+    """Return a script that etc-update calls portageq by.
+
+    It says where etc-update's settings are when the prefix has none of its own.
+    """
+    settings = settings_file("etc-update.conf").parent.parent
+    own = shlex.quote(f"{prefix.eprefix}/etc/etc-update.conf")
+    return (
+        "#!/bin/sh\n# @MARK@\n# etc-update calls portageq by this.\nset -eu\ncode=0\n"
+        f'{shlex.quote(sdk.interpreter())} "$@" || code=$?\n'
+        f"[ -e {own} ] || echo {shlex.quote(f'PORTAGE_CONFIGROOT={settings}/')}\n"
+        'exit "${code}"\n'
+    )
+
+
 def global_config() -> dict[str, Path]:
     """Return Portage's own make.globals and sets, as far as this Portage has them."""
     base = Path(portage_api.import_portage().const.PORTAGE_BASE_PATH)

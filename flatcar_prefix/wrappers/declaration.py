@@ -46,7 +46,7 @@ class Tool:
     root: str
     """The root it works on unless told otherwise; ``both`` leaves that to the module."""
     entry: str
-    """How it enters the prefix: ``cross``, ``view`` or ``module``."""
+    """How it enters the prefix: ``cross`` or ``view``; ``module`` is ``cross`` by Python."""
     commands: tuple[str, ...]
     """What it is called, best first; for a module, what that in turn calls, if anything."""
     arguments: tuple[str, ...] = ()
@@ -135,7 +135,7 @@ def read(
         if not _VARIABLE.fullmatch(variable):
             raise DeclarationError(path, variable, "cannot be the name of a variable")
         _check_placeholders(path, variable, (value,))
-    default = "" if tool["entry"] == "module" else name
+    default = "" if "module" in tool else name
     commands = _words(path, tool, "command", default)
     return Tool(
         name=name,
@@ -183,14 +183,12 @@ def _one_of(path: Path, tool: Mapping[str, str], key: str, choices: Sequence[str
 
 
 def _check_modules(path: Path, tool: Mapping[str, str]) -> None:
-    is_module = tool["entry"] == "module"
-    if is_module != ("module" in tool):
-        needed = "is missing for entry = module" if is_module else "is for entry = module only"
-        raise DeclarationError(path, "module", needed)
-    if tool["root"] == "both" and not is_module:
+    if tool["entry"] == "module" and "module" not in tool:
+        raise DeclarationError(path, "module", "is missing for entry = module")
+    if tool["root"] == "both" and tool["entry"] != "module":
         raise DeclarationError(path, "root", "both is for entry = module only")
-    if "stand-in" in tool and is_module:
-        raise DeclarationError(path, "stand-in", "is not for entry = module")
+    if "stand-in" in tool and "module" in tool:
+        raise DeclarationError(path, "stand-in", "is not for a tool that is a module itself")
     if "probe" in tool and "stand-in" not in tool:
         raise DeclarationError(path, "probe", "is for a tool that has a stand-in")
     for key in ("module", "stand-in"):

@@ -104,7 +104,10 @@ def wrappers(prefix: Prefix, tools: Mapping[str, Tool] | None = None) -> list[Wr
 def texts(prefix: Prefix, wanted: Iterable[Wrapper]) -> dict[Path, str]:
     """Return the text of every file that is to be, by path: the wrappers', and the view's."""
     enter = view.enter_text(prefix, portage_api.global_config_path())
-    out = {view.enter_script(prefix): script.mark(enter, prefix)}
+    out = {
+        view.enter_script(prefix): script.mark(enter, prefix),
+        view.directory(prefix) / "portage-python": script.mark(view.portage_python(prefix), prefix),
+    }
     for wrapper in wanted:
         out[wrapper.path] = script.text(prefix, wrapper.tool, works=working(prefix, wrapper.tool))
     return out

@@ -217,8 +217,8 @@ def placeholders(root: Root) -> dict[str, str]:
 
 def _enter(prefix: Prefix, tool: Tool) -> str:
     """Return the shell code that sets the environment and becomes the tool."""
-    if tool.entry == "module":
-        return _entered(prefix, tool, "module", sdk.launch(tool.module))
+    if tool.module:
+        return _entered(prefix, tool, tool.entry, sdk.launch(tool.module))
     real = _entered(prefix, tool, tool.entry, ["${tool}"])
     if not tool.stand_in:
         return real
