@@ -179,8 +179,8 @@ class _Out:
 
 def _translate_streams(eroot: str, eprefix: str) -> None:
     given: dict[str, str] = {}
-    sys.stdin = _Lines(eroot, eprefix, given)  # type: ignore[assignment]
-    sys.stdout = _Out(given)  # type: ignore[assignment]
+    sys.stdin = _Lines(eroot, eprefix, given)
+    sys.stdout = _Out(given)
 
 
 def in_utf8() -> None:

@@ -53,8 +53,13 @@ def run_cli(prefix: Prefix, args: argparse.Namespace) -> int:
         there = os.path.lexists(path)
         messages.info(f"{'wrote' if there else 'removed'} {path}")
     if not changed:
-        messages.info(f"the wrappers of {prefix.id} in {prefix.wrapper_dir} are as they should be")
+        messages.info(_all_well(prefix))
     return 0
+
+
+def _all_well(prefix: Prefix) -> str:
+    count = len(declaration.tools())
+    return f"all {count} wrappers of {prefix.id} in {prefix.wrapper_dir} are as they should be"
 
 
 def listed(prefix: Prefix) -> list[Listed]:
@@ -100,7 +105,8 @@ def _list(prefix: Prefix, *, as_json: bool) -> int:
 def _table(rows: Sequence[Sequence[str]]) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
-        print("  ".join(f"{text:{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
+        columns = (text.ljust(width) for text, width in zip(row, widths, strict=True))
+        print("  ".join(columns).rstrip())
 
 
 def _check(prefix: Prefix, *, as_json: bool) -> int:
@@ -115,6 +121,5 @@ def _check(prefix: Prefix, *, as_json: bool) -> int:
             messages.error(f"{finding.state}: {finding.path} {finding.reason}")
         messages.hint(f"Put that right: flatcar-prefix wrappers {prefix.id}")
     else:
-        count = len(declaration.tools())
-        messages.info(f"{count} wrappers of {prefix.id} in {prefix.wrapper_dir} are as they should be")
+        messages.info(_all_well(prefix))
     return 1 if findings else 0

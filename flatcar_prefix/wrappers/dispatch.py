@@ -27,7 +27,7 @@ def main(argv: Sequence[str]) -> None:
     original = dispatch_conf.KeyValuePairFileLoader
 
     def loader(path: str, *args: Any, **kwargs: Any) -> Any:
-        if os.path.basename(path) == SETTINGS and not os.path.exists(path):
+        if Path(path).name == SETTINGS and not Path(path).exists():
             path = os.fspath(view.settings_file(SETTINGS))
         return original(path, *args, **kwargs)
 

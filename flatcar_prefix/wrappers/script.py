@@ -268,7 +268,7 @@ def environment(root: Root, entry: str) -> dict[str, str]:
 def _path(prefix: Prefix, entry: str) -> str:
     """Return the code by which a tool finds those of the same Portage, and a build's tools."""
     places: list[str] = [] if entry == "view" else [os.fspath(prefix.tools_dir)]
-    if python_bin() not in os.defpath.split(os.pathsep) + ["/usr/bin"]:
+    if python_bin() not in [*os.defpath.split(os.pathsep), "/usr/bin"]:
         places.append(python_bin())
     if not places:
         return ""
@@ -279,12 +279,13 @@ def _exec(prefix: Prefix, entry: str, words: str) -> str:
     if entry != "view":
         return f'exec {words} "$@"'
     enter = shlex.join(["/bin/sh", os.fspath(view.enter_script(prefix))])
-    namespace = {who: shlex.join(view.unshare_words(ordinary=who == "user")) for who in ("root", "user")}
+    as_root = shlex.join(view.unshare_words(ordinary=False))
+    as_user = shlex.join(view.unshare_words(ordinary=True))
     return (
         'if [ "${uid}" = 0 ]; then\n'
-        f'\texec {namespace["root"]} {enter} "${{root}}" root {words} "$@"\n'
+        f'\texec {as_root} {enter} "${{root}}" root {words} "$@"\n'
         "fi\n"
-        f'exec {namespace["user"]} {enter} "${{root}}" user {words} "$@"'
+        f'exec {as_user} {enter} "${{root}}" user {words} "$@"'
     )
 
 
