@@ -40,70 +40,102 @@ STAGES = (
     Stage("baselayout", False, ("sys-apps/baselayout",), "directories, before what fills them"),
     Stage("os-headers", False, ("virtual/os-headers",), "the C library is built against them"),
     Stage("libc", False, ("virtual/libc",), "everything is built against it"),
+    Stage("runtime", False, ("prefix/gcc-runtime",), "nearly everything is linked with it"),
     Stage("system", False, ("@system",), "what the profile takes for granted"),
-    Stage("final", True, ("prefix/prefix-final",), "the least that programs need to run"),
+    Stage(
+        "final", True, ("prefix/prefix-final", "prefix/gcc-runtime"), "what programs need to run"
+    ),
 )
 
 
-def names() -> tuple[str, ...]:
-    """Return the names of all stages, in order."""
-    return tuple(stage.name for stage in STAGES)
+def stages(prefix: Prefix) -> tuple[Stage, ...]:
+    """Return the stages of this prefix, in order.
+
+    A prefix with an imported C library is for trials, and builds what @system has when
+    it is needed. ``with_gcc`` puts a compiler into staging.
+    """
+    if prefix.bootstrap == NO_PACKAGES:
+        return ()
+    own = [s for s in STAGES if s.name != "system" or prefix.bootstrap == "source"]
+    if prefix.with_gcc:
+        own = [
+            replace(s, atoms=(*s.atoms, "sys-devel/gcc")) if s.name == "runtime" else s for s in own
+        ]
+    return tuple(own)
+
+
+def check_names(*given: str | None) -> None:
+    """Raise :class:`UsageError` for a name that is no stage's."""
+    names = [stage.name for stage in STAGES]
+    for name in given:
+        if name is not None and name not in names:
+            raise UsageError(f"there is no stage {name!r}", hint=f"Choose: {', '.join(names)}.")
 
 
 def pending(
     prefix: Prefix, *, first: str | None = None, until: str | None = None
 ) -> Iterator[Stage]:
-    """Yield the stages that are not done, from ``first`` (done or not) to ``until``.
-
-    :class:`UsageError` for a name that is no stage's.
-    """
-    for name in (first, until):
-        if name is not None and name not in names():
-            raise UsageError(f"there is no stage {name!r}", hint=f"Choose: {', '.join(names())}.")
-    if prefix.bootstrap == NO_PACKAGES:
-        return
-    begin = names().index(first) if first else 0
-    end = names().index(until) if until else len(STAGES)
-    for number, stage in enumerate(STAGES):
-        forced = first is not None and number >= begin
-        if begin <= number <= end and (forced or stage.name not in prefix.stages_done):
+    """Yield the stages that are not done, up to ``until``; from ``first`` on, done or not."""
+    check_names(first, until)
+    begun = False
+    for stage in stages(prefix):
+        begun = begun or stage.name == first
+        if begun or (first is None and stage.name not in prefix.stages_done):
             yield stage
+        if stage.name == until:
+            return
 
 
 def bootstrap(
-    prefix: Prefix, *, say: Quiet, first: str | None = None, until: str | None = None
+    prefix: Prefix,
+    *,
+    say: Quiet,
+    first: str | None = None,
+    until: str | None = None,
+    update: bool = False,
 ) -> Prefix:
     """Run the stages that are left; return the prefix with its record brought up to date.
 
+    ``update`` brings what is installed up to date rather than leaving it alone.
     :class:`BuildError` names the stage, the package and the log.
     """
-    stages = list(pending(prefix, first=first, until=until))
-    for number, stage in enumerate(stages, start=1):
-        label = f"stage {number} of {len(stages)}, {stage.name} ({stage.why})"
-        run_stage(prefix, stage, label=label, say=say)
+    left = list(pending(prefix, first=first, until=until))
+    for number, stage in enumerate(left, start=1):
+        label = f"stage {number} of {len(left)}, {stage.name} ({stage.why})"
+        run_stage(prefix, stage, label=label, say=say, update=update)
         if stage.name not in prefix.stages_done:
             done = (*prefix.stages_done, stage.name)
             prefix = prefixes.write(replace(prefix, stages_done=done))
     return prefix
 
 
-def run_stage(prefix: Prefix, stage: Stage, *, label: str, say: Quiet) -> None:
+def is_complete(prefix: Prefix) -> bool:
+    """Return whether all stages of the prefix are done."""
+    return all(stage.name in prefix.stages_done for stage in stages(prefix))
+
+
+def run_stage(
+    prefix: Prefix, stage: Stage, *, label: str, say: Quiet, update: bool = False
+) -> None:
     """Run one stage; its output goes to a log, and ``say`` hears that it is alive."""
     log = prefix.staging.logdir / f"bootstrap-{stage.name}.log"
     say(f"{label}; log: {log}")
     started = time.time()
     with log.open("w", encoding="utf-8") as stream:
-        child = process.start(command(prefix, stage), env=_environment(), output=stream)
+        child = process.start(
+            command(prefix, stage, update=update), env=_environment(), output=stream
+        )
         while (code := process.wait(child, seconds=1.0)) is None:
             say.alive(f"{stage.name}: {_current(log)} {elapsed(time.time() - started)}")
     if code:
         raise _failure(prefix, stage, log, code, started)
 
 
-def command(prefix: Prefix, stage: Stage) -> list[str]:
+def command(prefix: Prefix, stage: Stage, *, update: bool = False) -> list[str]:
     """Return the command line of a stage: this program's emerge."""
     only = () if stage.final else ("--stage",)
-    options = ["--oneshot", "--noreplace", "--quiet-build=y", "--color=n"]
+    how = ["--update", "--newuse", "--changed-deps=y"] if update else ["--noreplace"]
+    options = ["--oneshot", *how, "--quiet-build=y", "--color=n"]
     # Should this process be killed, its emerge must not go on behind the next one's back.
     guard = ["setpriv", "--pdeathsig", "TERM"]
     emerge = sdk.launch("flatcar_prefix.emerge", os.fspath(prefix.staging_dir), *only)
@@ -133,9 +165,7 @@ def elapsed(seconds: float) -> str:
     return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
-def _failure(
-    prefix: Prefix, stage: Stage, log: Path, code: int, started: float
-) -> BuildError:
+def _failure(prefix: Prefix, stage: Stage, log: Path, code: int, started: float) -> BuildError:
     from flatcar_prefix.emerge.command import newest_log
 
     package = _current(log)

@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
-from flatcar_prefix import __version__, lifecycle, messages, toolchain
+from flatcar_prefix import __version__, bootstrap, lifecycle, messages, toolchain
 from flatcar_prefix.boards import BOARDS, DEFAULT_BOARD, board
 from flatcar_prefix.errors import PrefixError, UsageError
 from flatcar_prefix.messages import Talkative
@@ -91,6 +91,7 @@ def flatcar_prefix_parser(verb: str | None) -> argparse.ArgumentParser:
         if name == verb:
             _module_parser(parser_of_verb, module)
     _verify_parser(_verb(verbs, "verify", "audit a prefix: is it self-contained?"), verb)
+    _update_parser(_verb(verbs, "update", "bring a prefix up to date, stage after stage"))
     _overlays_parser(_verb(verbs, "overlays", "list, add or remove further overlays"))
     _regen_parser(_verb(verbs, "regen", "warm Portage's cache of ebuild metadata"))
     _doctor_parser(_verb(verbs, "doctor", "say what this machine has and lacks"))
@@ -168,9 +169,17 @@ def setup_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     add("--profile", metavar="[REPO:]PATH", help="in place of the board's first existing one")
     add("--toolchain", help=f"{', '.join(toolchain.KINDS)} (default: the best one present)")
     add("--bootstrap", default="source", help="source (default), import or none: the C library")
+    _stage_arguments(parser)
+    _boolean(parser, "with-gcc", "put a compiler of its own into staging, where the tree has one")
     add("--version", action="version", version=f"flatcar-prefix {__version__}")
     parser.set_defaults(handler=_setup)
     return parser
+
+
+def _stage_arguments(parser: argparse.ArgumentParser) -> None:
+    names = ", ".join(stage.name for stage in bootstrap.STAGES)
+    parser.add_argument("--from", dest="first_stage", metavar="STAGE", help=f"one of {names}")
+    parser.add_argument("--until", dest="last_stage", metavar="STAGE", help="the last to be done")
 
 
 def _boolean(parser: argparse.ArgumentParser, name: str, help_text: str) -> None:
@@ -204,8 +213,19 @@ def _setup(args: argparse.Namespace) -> int:
             profile=args.profile,
             toolchain=args.toolchain,
             bootstrap=args.bootstrap,
+            with_gcc=args.with_gcc,
+            first_stage=args.first_stage,
+            last_stage=args.last_stage,
             say=say,
         )
+    return _tell_state(prefix)
+
+
+def _tell_state(prefix: Prefix) -> int:
+    if not prefix.complete:
+        left = ", ".join(stage.name for stage in bootstrap.pending(prefix))
+        messages.info(f"the prefix {prefix.id} is not complete; left to do: {left}")
+        return 0
     emerge = prefix.wrapper("emerge")
     messages.info(f"the prefix {prefix.id} is ready; {emerge.path} installs packages into it")
     return 0
@@ -319,6 +339,20 @@ def shown(prefix: Prefix) -> str:
     }
     text = "".join(f"{name + ':':12}{value}\n" for name, value in rows.items())
     return text + "".join(f"{'repository:':12}{r.name} {r.location}\n" for r in prefix.repositories)
+
+
+def _update_parser(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="<name>")
+    parser.add_argument("--board", help="which of several boards")
+    _stage_arguments(parser)
+    parser.set_defaults(handler=_update)
+
+
+def _update(args: argparse.Namespace) -> int:
+    prefix = lifecycle.load(args.name, board=args.board)
+    with Talkative() as say:
+        prefix = lifecycle.update(prefix, first=args.first_stage, until=args.last_stage, say=say)
+    return _tell_state(prefix)
 
 
 def _overlays_parser(parser: argparse.ArgumentParser) -> None:

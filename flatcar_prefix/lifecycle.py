@@ -22,6 +22,7 @@ from flatcar_prefix import (
     bootstrap as bootstrapping,
     buildhost,
     configroot,
+    depcache,
     makeconf,
     portage_api,
     prefix as prefixes,
@@ -54,6 +55,9 @@ class Request:
     profile: str | None
     toolchain: str | None
     bootstrap: str
+    with_gcc: bool
+    first_stage: str | None
+    last_stage: str | None
 
 
 def setup(
@@ -70,6 +74,9 @@ def setup(
     profile: str | None = None,
     toolchain: str | None = None,
     bootstrap: str = "source",
+    with_gcc: bool = False,
+    first_stage: str | None = None,
+    last_stage: str | None = None,
     say: Quiet = QUIET,
 ) -> Prefix:
     """Create a prefix and return it; the arguments are the flags of ``setup_prefix``.
@@ -81,7 +88,7 @@ def setup(
     sdk = sdks.detect(scripts_dir=Path(scripts_dir).absolute() if scripts_dir else None)
     asked = _request(
         sdk, name, eprefix, board, staging_dir, final_dir, custom_ebuild_overlays,
-        wrapper_dir, profile, toolchain, bootstrap,
+        wrapper_dir, profile, toolchain, bootstrap, with_gcc, first_stage, last_stage,
     )  # fmt: skip
     portage_api.import_portage()
     with locked(sdk, asked.name, asked.board):
@@ -100,7 +107,11 @@ def _request(
     profile: str | None,
     toolchain: str | None,
     bootstrap: str,
+    with_gcc: bool,
+    first_stage: str | None,
+    last_stage: str | None,
 ) -> Request:
+    bootstrapping.check_names(first_stage, last_stage)
     if bootstrap not in BOOTSTRAPS:
         raise UsageError(
             f"there is no bootstrap {bootstrap!r}", hint=f"Choose: {', '.join(BOOTSTRAPS)}."
@@ -125,6 +136,9 @@ def _request(
         profile=profile,
         toolchain=toolchain,
         bootstrap=bootstrap,
+        with_gcc=with_gcc,
+        first_stage=first_stage,
+        last_stage=last_stage,
     )
 
 
@@ -156,10 +170,40 @@ def _setup_locked(sdk: sdks.Sdk, asked: Request, *, force: bool, say: Quiet) -> 
     with filesystem_errors(prefix.staging_dir):
         if not prefix.complete:
             configure(prefix, say=say)
-            prefix = bootstrapping.bootstrap(prefix, say=say)
+            _warm_cache(prefix, say)
+            prefix = bootstrapping.bootstrap(
+                prefix, say=say, first=asked.first_stage, until=asked.last_stage
+            )
+            if not bootstrapping.is_complete(prefix):
+                return prefix
             prefix = prefixes.write(replace(prefix, complete=True))
         wrappers.generate(prefix)
     return prefix
+
+
+def _warm_cache(prefix: Prefix, say: Quiet) -> None:
+    """Make the metadata cache before a bootstrap that would do so one by one."""
+    if prefix.bootstrap != bootstrapping.NO_PACKAGES and depcache.is_cold(prefix):
+        say("warming the metadata cache, once for all prefixes")
+        depcache.warm(prefix, jobs=jobs(), say=say)
+
+
+def update(
+    prefix: Prefix, *, first: str | None = None, until: str | None = None, say: Quiet = QUIET
+) -> Prefix:
+    """Bring an existing prefix up to date: its configuration, then stage after stage.
+
+    Returns the prefix as it is then; :class:`BuildError` when a stage fails.
+    """
+    bootstrapping.check_names(first, until)
+    with locked(sdks.detect(), prefix.name, prefix.board), filesystem_errors(prefix.staging_dir):
+        configure(prefix, say=say)
+        start = first or bootstrapping.STAGES[0].name
+        prefix = bootstrapping.bootstrap(prefix, say=say, first=start, until=until, update=True)
+        if bootstrapping.is_complete(prefix):
+            prefix = prefixes.write(replace(prefix, complete=True))
+            wrappers.generate(prefix)
+        return prefix
 
 
 def _remove_old(asked: Request, say: Quiet) -> None:
@@ -244,6 +288,7 @@ def _plan(sdk: sdks.Sdk, asked: Request) -> Prefix:
         toolchain=toolchains.find(asked.board, asked.toolchain),
         profile=repos.choose_profile(found, main, asked.board, asked.profile),
         bootstrap=asked.bootstrap,
+        with_gcc=asked.with_gcc,
         sdk_kind=sdk.kind,
         username=sdk.username,
         groupname=sdk.groupname,

@@ -6,8 +6,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,7 +127,8 @@ class Prefix:
     created: float = 0.0
     """When it was set up first, in seconds since the epoch."""
     written_by: str = __version__
-    extra: Mapping[str, str] = field(default_factory=dict)
+    with_gcc: bool = False
+    """Whether staging has a compiler of its own."""
 
     @property
     def id(self) -> str:
@@ -281,7 +282,8 @@ def from_record(text: str) -> Prefix:
         for key in ("staging_dir", "final_dir", "distdir", "depcachedir", "wrapper_dir"):
             data[key] = Path(data[key])
         data["stages_done"] = tuple(data["stages_done"])
-        return Prefix(**data)
+        known = {f.name for f in fields(Prefix)}
+        return Prefix(**{key: value for key, value in data.items() if key in known})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PrefixError(f"the record of the prefix is broken: {error}", hint=hint) from error
 
