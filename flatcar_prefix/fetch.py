@@ -192,7 +192,7 @@ def main(argv: Sequence[str], env: Mapping[str, str]) -> int:
             file=sys.stderr,
         )
         return 1
-    print(f" * Fetched {os.path.basename(args.destination)}: {origin}")
+    print(f" * Fetched {args.destination.name.removesuffix(_PORTAGE_SUFFIX)}: {origin}")
     return 0
 
 
