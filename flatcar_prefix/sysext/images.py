@@ -108,7 +108,7 @@ def make_squashfs(job: Job) -> None:
     xattrs = any(entry.capability for entry in job.selection.entries)
     argv = [
         *("mksquashfs", "-", os.fspath(job.output), "-pf", os.fspath(definitions)),
-        *("-comp", "zstd", "-Xcompression-level", str(job.level or 17), "-b", "1M"),
+        *("-comp", "zstd", "-Xcompression-level", str(job.level or 12), "-b", "1M"),
         *("-mkfs-time", str(job.epoch), "-all-root", "-xattrs" if xattrs else "-no-xattrs"),
         *("-noappend", "-no-exports", "-quiet", "-no-progress", "-exit-on-error"),
     ]
