@@ -46,7 +46,8 @@ class Workers:
                 if piece is None:
                     break
                 connection = idle.pop()
-                connection.send(piece)
+                with _alive():
+                    connection.send(piece)
                 busy.add(connection)
             if not busy:
                 return
@@ -57,13 +58,20 @@ class Workers:
                 idle.append(ready)
 
 
-def _receive(connection: Connection) -> Outcome:
+@contextmanager
+def _alive() -> Iterator[None]:
+    """Within, :class:`PrefixError` when the process at the other end is gone."""
     try:
-        answer = connection.recv()
-    except EOFError:
+        yield
+    except (EOFError, ConnectionError):
         raise PrefixError(
             "a process of the audit was killed", hint="See dmesg: was there memory enough?"
         ) from None
+
+
+def _receive(connection: Connection) -> Outcome:
+    with _alive():
+        answer = connection.recv()
     if isinstance(answer, BaseException):
         raise answer
     assert isinstance(answer, Outcome)

@@ -57,6 +57,13 @@ def test_a_directory_above_the_prefix_is_never_forbidden() -> None:
     assert Forbidden(["/opt", "/", EPREFIX], EPREFIX).patterns == []
 
 
+def test_of_names_that_begin_alike_each_is_seen() -> None:
+    forbidden = Forbidden(["/build/demo", "/build/demo2"], EPREFIX)
+    assert forbidden.search(b"-L/build/demo2/lib", text=True) is not None
+    assert forbidden.search(b"-L/build/demo/lib", text=True) is not None
+    assert forbidden.search(b"-L/build/demo3/lib", text=True) is None
+
+
 def test_a_line_is_named(mini: Mini) -> None:
     mini.write("usr/bin/foo-config", f"one\ntwo\nlibs=-L{BUILD_DIR}/root/usr/lib64\n")
     (finding,) = mini.audit().findings

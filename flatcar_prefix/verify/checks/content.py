@@ -32,8 +32,10 @@ class Forbidden:
         self.patterns = sorted(
             p for p in candidates if not any(p.startswith(o + b"/") for o in candidates)
         )
-        # One expression for all: it takes as long as looking for a single one.
-        self._expression = re.compile(b"|".join(map(re.escape, self.patterns)))
+        # One expression for all: it takes as long as looking for a single one. Of names
+        # of which one begins like another, the longer has to be tried first.
+        longest_first = sorted(self.patterns, key=len, reverse=True)
+        self._expression = re.compile(b"|".join(map(re.escape, longest_first)))
         self._prefix = prefix
         self.margin = max([len(prefix), *map(len, self.patterns)]) + 256
 
