@@ -67,9 +67,13 @@ PROVIDED: Mapping[str, tuple[str, ...]] = {
 """What packages stand for each program, should the machine have it."""
 
 
-def needs_own_root(prefix: Prefix) -> bool:
-    """Return whether the build host is not Gentoo, so that it needs telling what it is."""
-    return prefix.sdk_kind == "standalone"
+def is_gentoo(root: Path = Path("/")) -> bool:
+    """Return whether this machine is Gentoo, with a Portage of its own and a profile.
+
+    The Flatcar SDK is. Such a build host says itself what it has.
+    """
+    eprefix = str(portage_api.import_portage().const.EPREFIX)
+    return not eprefix and (root / "etc/portage/make.profile").is_dir()
 
 
 def host_board() -> Board:
@@ -78,9 +82,10 @@ def host_board() -> Board:
     for board in BOARDS.values():
         if board.uname_machine == machine:
             return board
+    known = ", ".join(board.uname_machine for board in BOARDS.values())
     raise PrefixError(
         f"this program does not know the architecture {machine} of this machine",
-        hint=f"Use a machine that is one of: {', '.join(b.uname_machine for b in BOARDS.values())}.",
+        hint=f"Use a machine that is one of: {known}.",
     )
 
 
@@ -129,7 +134,7 @@ def make_conf(prefix: Prefix, *, features: Iterable[str]) -> str:
 
 def write(prefix: Prefix, *, features: Iterable[str]) -> None:
     """Write the build host's configuration root, where the machine needs one."""
-    if not needs_own_root(prefix):
+    if prefix.native_host:
         return
     host = prefix.host_dir
     config = host / "etc/portage"

@@ -227,6 +227,6 @@ def _expected_repository(wanted: Repository, found: Any, prefix: Prefix) -> Iter
 def features(prefix: Prefix) -> tuple[str, ...]:
     """Return what FEATURES must turn off because this machine has not got it."""
     missing = [] if shutil.which("sandbox") else ["-sandbox", "-usersandbox"]
-    if prefix.username != "portage" and prefix.sdk_kind == "standalone":
+    if prefix.username not in ("portage", "sdk") and not prefix.native_host:
         missing += ["-userpriv", "-userfetch", "-usersync"]
     return tuple(missing)

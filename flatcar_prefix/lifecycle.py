@@ -289,7 +289,7 @@ def _plan(sdk: sdks.Sdk, asked: Request) -> Prefix:
         profile=repos.choose_profile(found, main, asked.board, asked.profile),
         bootstrap=asked.bootstrap,
         with_gcc=asked.with_gcc,
-        sdk_kind=sdk.kind,
+        native_host=buildhost.is_gentoo(),
         username=sdk.username,
         groupname=sdk.groupname,
         wrapper_dir=asked.wrapper_dir,

@@ -165,7 +165,7 @@ def search_path(prefix: Prefix) -> str:
     was built for the build host.
     """
     own = [prefix.host_dir / name for name in HOST_PROGRAMS]
-    places = [prefix.tools_dir, *(own if prefix.sdk_kind == "standalone" else ())]
+    places = [prefix.tools_dir, *(() if prefix.native_host else own)]
     return os.pathsep.join(os.fspath(place) for place in places)
 
 
@@ -213,8 +213,8 @@ def fetch_command(launcher: Sequence[str]) -> str:
 
 
 def _fetching(prefix: Prefix, *, launcher: Sequence[str]) -> Section:
-    if prefix.sdk_kind != "standalone":
-        return Section("Fetching is the SDK's business.", {})
+    if prefix.native_host:
+        return Section("Fetching is what the build host says it is.", {})
     command = fetch_command(launcher)
     return Section(
         "Upstream first; where it cannot be reached, the distribution's source packages.",

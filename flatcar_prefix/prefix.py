@@ -118,7 +118,8 @@ class Prefix:
     """``repo:path`` of the profile, or ``composed`` for one made of two."""
     bootstrap: str = "source"
     """Where the C library comes from: ``source``, ``import`` or ``none``."""
-    sdk_kind: str = "standalone"
+    native_host: bool = False
+    """Whether the build host is Gentoo, such as the SDK, and speaks for itself."""
     username: str = "root"
     groupname: str = "root"
     wrapper_dir: Path = Path("/usr/local/bin")
@@ -226,7 +227,7 @@ class Root:
             "EPREFIX": self.prefix.eprefix,
             "PORTAGE_CONFIGROOT": os.fspath(self.eroot),
         }
-        if self.prefix.sdk_kind == "standalone":
+        if not self.prefix.native_host:
             variables["PORTAGE_OVERRIDE_EPREFIX"] = os.fspath(self.prefix.host_dir)
         return variables
 

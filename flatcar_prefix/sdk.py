@@ -82,6 +82,7 @@ def detect(
 def _container(root: Path, scripts: Path, env: Mapping[str, str]) -> Sdk:
     state = Path(env.get("FLATCAR_PREFIX_STATE_DIR", root / "var/lib/flatcar-prefix"))
     cache = Path(env.get("FLATCAR_PREFIX_CACHE_DIR", root / "var/cache/flatcar-prefix"))
+    user, group = ("sdk", "portage") if _exists("sdk", "portage") else portage_user()
     return Sdk(
         kind="container",
         scripts_dir=scripts,
@@ -91,8 +92,8 @@ def _container(root: Path, scripts: Path, env: Mapping[str, str]) -> Sdk:
         depcachedir=cache / "depcache",
         state_dir=state,
         wrapper_dir=Path(env.get("FLATCAR_PREFIX_WRAPPER_DIR", root / "usr/local/bin")),
-        username="sdk",
-        groupname="portage",
+        username=user,
+        groupname=group,
     )
 
 
@@ -137,12 +138,18 @@ def portage_user() -> tuple[str, str]:
     ``portage`` where the machine has it; else the caller's own, which Portage takes
     as it is.
     """
-    try:
-        pwd.getpwnam("portage")
-        grp.getgrnam("portage")
+    if _exists("portage", "portage"):
         return "portage", "portage"
+    return pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
+
+
+def _exists(user: str, group: str) -> bool:
+    try:
+        pwd.getpwnam(user)
+        grp.getgrnam(group)
     except KeyError:
-        return pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
+        return False
+    return True
 
 
 def interpreter() -> str:
