@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
-from flatcar_prefix import __version__, bootstrap, lifecycle, messages, toolchain
+from flatcar_prefix import __version__, bootstrap, lifecycle, messages, privileges, toolchain
 from flatcar_prefix.boards import BOARDS, DEFAULT_BOARD, board
 from flatcar_prefix.errors import PrefixError, UsageError
 from flatcar_prefix.messages import Talkative
@@ -57,8 +57,12 @@ def _guarded(work: Callable[[], int]) -> int:
 
 
 def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
-    args = parser.parse_args(_spelled(sys.argv[1:] if argv is None else argv))
+    words = _spelled(sys.argv[1:] if argv is None else argv)
+    args = parser.parse_args(words)
     handler: Handler = args.handler
+    if handler in _CHANGING:
+        verb = ["setup"] if parser.prog == "setup_prefix" else []
+        privileges.become_root([*verb, *words])
     return handler(args)
 
 
@@ -412,3 +416,7 @@ def _doctor(args: argparse.Namespace) -> int:
     checks = doctor.examine(scripts_dir=args.scripts_dir)
     print(doctor.as_json(checks) if args.json else doctor.as_text(checks), end="")
     return 0 if all(check.ok or not check.needed for check in checks) else 1
+
+
+_CHANGING: tuple[Handler, ...] = (_setup, _uninstall, _update, _overlays, _regen)
+"""What writes to a prefix, and so needs root in the SDK container."""
