@@ -24,7 +24,7 @@ from types import MappingProxyType
 from typing import IO
 
 from flatcar_prefix import process
-from flatcar_prefix.sysext import archive
+from flatcar_prefix.sysext import archive, btrfs
 from flatcar_prefix.sysext.selection import CAPABILITY, Entry, Selection
 
 FICLONE = 0x40049409
@@ -301,6 +301,7 @@ def make_btrfs(job: Job) -> None:
         *("--shrink", "--rootdir", os.fspath(source), os.fspath(job.output)),
     ]
     _feed(argv, job)
+    btrfs.normalise(job.output, epoch=job.epoch, identity=uuid.UUID(job.uuid))
 
 
 @contextmanager
