@@ -23,7 +23,9 @@ def _run() -> int:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
     from flatcar_prefix.equery import main
+    from flatcar_prefix.equery.unneeded import leave_out
 
+    leave_out()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     return main(sys.argv[1:])

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
+# ruff: noqa: PTH110
+# Paths are strings here, as Portage has them; pathlib costs a query time.
 """Which keywords there are and how they rank, by the main repository's profiles."""
 
 from __future__ import annotations

@@ -79,9 +79,7 @@ def _print(
             return
 
 
-def _matcher(
-    operands: list[str], session: Session, *, regex: bool
-) -> tuple[_Matcher, _Filter]:
+def _matcher(operands: list[str], session: Session, *, regex: bool) -> tuple[_Matcher, _Filter]:
     """Says of a path whether it is meant, and of a whole CONTENTS whether it can hold one."""
     if regex:
         return _regex_matcher("|".join(operands)), lambda data: True

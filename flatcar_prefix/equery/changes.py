@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
+# ruff: noqa: PTH110
+# Paths are strings here, as Portage has them; pathlib costs a query time.
 """Show what changed in a package: its ChangeLog, or else its repository's commits.
 
 Without options, the entries that are about the version that would be installed.
@@ -75,9 +77,11 @@ def _entries(package: Package, session: Session) -> list[Entry]:
 def split_changelog(text: str) -> list[Entry]:
     """The entries of a ChangeLog. What a heading names was brought by the entry that follows."""
     starts = [match.start() for match in _ENTRY.finditer(text)]
+    if not starts:
+        return []
     entries = []
     previous = 0
-    for start, end in zip(starts, [*starts[1:], len(text)]):
+    for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
         brought = tuple(_HEADING.findall(text, previous, start))
         headings = [m.start() for m in _HEADING.finditer(text, start, end)]
         # The heading of the next entry is none of this one's text.
@@ -115,9 +119,7 @@ def _chosen(entries: list[Entry], package: Package, given: Given) -> list[Entry]
     return [entry for entry in entries if own in entry.versions] or entries[:1]
 
 
-def _between(
-    entries: list[Entry], name: str, first: str | None, last: str | None
-) -> list[Entry]:
+def _between(entries: list[Entry], name: str, first: str | None, last: str | None) -> list[Entry]:
     """The entries whose version is in the range; one without belongs to the version before it."""
     from portage.versions import vercmp
 

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
+# ruff: noqa: PTH112
+# Paths are strings here, as Portage has them; pathlib costs a query time.
 """Check that the files of installed packages are as they were installed: MD5 sums, times, links."""
 
 from __future__ import annotations
@@ -34,9 +36,7 @@ def _check(package: Package, session: Session, *, only_failures: bool) -> None:
     """Checks one package and prints what is wrong; nothing of it is kept for the next one."""
     contents = parse(session.target.installed.read(package.cpv, "CONTENTS"))
     root = session.target.root
-    faults = [
-        fault for path, entry in contents.items() if (fault := _fault(root, path, entry))
-    ]
+    faults = [fault for path, entry in contents.items() if (fault := _fault(root, path, entry))]
     if only_failures and not faults:
         return
     screen = session.screen

@@ -52,9 +52,7 @@ class _Leave(Exception):
     """The command line is dealt with; the argument is the exit code."""
 
 
-def run(
-    argv: Sequence[str], *, env: Mapping[str, str], stdout: TextIO, stderr: TextIO
-) -> int:
+def run(argv: Sequence[str], *, env: Mapping[str, str], stdout: TextIO, stderr: TextIO) -> int:
     """See `flatcar_prefix.equery.main`."""
     screen = Screen(stdout, stderr, env)
     try:
@@ -153,9 +151,7 @@ def _print_overview(screen: Screen, *, with_description: bool = True) -> None:
     screen.out(describe([(f" {shown}", text) for _, _, shown, text in QUERIES], screen))
 
 
-def _print_help(
-    module: Any, name: str, screen: Screen, *, with_description: bool = True
-) -> None:
+def _print_help(module: Any, name: str, screen: Screen, *, with_description: bool = True) -> None:
     if with_description:
         screen.out(module.__doc__.strip())
         screen.out()

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from flatcar_prefix.equery.errors import InvalidAtom
+from flatcar_prefix.equery.errors import InvalidAtom, QueryError
 from flatcar_prefix.equery.target import Target
 
 KINDS = ("DEPEND", "RDEPEND", "BDEPEND", "PDEPEND", "IDEPEND")
@@ -21,12 +21,10 @@ class Dependency(NamedTuple):
 
 def raw_dependencies(cpv: str, target: Target) -> list[str]:
     """What each kind says; a repository's word before that of the installed package."""
-    for database in (lambda: target.portdb, lambda: target.vardb):
-        try:
-            return list(database().aux_get(cpv, list(KINDS)))
-        except KeyError:
-            continue
-    return []
+    try:
+        return target.recorded(cpv, KINDS, tree_first=True)
+    except QueryError:
+        return []
 
 
 def dependencies(texts: Iterable[str]) -> Iterator[Dependency]:
@@ -140,15 +138,16 @@ def _admits(atom: Wanted, version: str) -> bool:
     from portage.versions import vercmp
 
     if atom.operator == "~":
-        return vercmp(_base(version), _base(atom.version)) == 0
+        return bool(vercmp(_base(version), _base(atom.version)) == 0)
     order = vercmp(version, atom.version) or 0
-    return {
+    admitted: dict[str, bool] = {
         "=": order == 0,
         "<": order < 0,
         "<=": order <= 0,
         ">": order > 0,
         ">=": order >= 0,
-    }[atom.operator]
+    }
+    return admitted[atom.operator]
 
 
 def _base(version: str) -> str:

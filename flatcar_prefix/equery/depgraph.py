@@ -32,9 +32,7 @@ class _Tree:
         depth = number(given, "depth")
         self.deepest = 1 if depth is None else depth
         self.linear = plain or "linear" in given
-        self.hides = {
-            name: plain or f"no-{name}" in given for name in ("atom", "mask", "useflags")
-        }
+        self.hides = {name: plain or f"no-{name}" in given for name in ("atom", "mask", "useflags")}
         self.session = session
         self._known: set[str] = set()
         self._seen: set[str] = set()

@@ -97,10 +97,7 @@ class Description(Mapping[str, object]):
         return repository(self.package.cpv, self._session.target)
 
     def _recorded(self, key: str) -> str:
-        target = self._session.target
-        if self.installed:
-            return target.installed.read(self.package.cpv, key).decode(errors="replace").strip()
-        return target.recorded(self.package.cpv, [key])[0]
+        return self._session.target.recorded(self.package.cpv, [key])[0]
 
 
 def line(package: Package, session: Session, template: str | None) -> tuple[str, Description]:

@@ -45,9 +45,7 @@ def run(given: Given, operands: list[str], session: Session) -> int:
 
 
 def _rules(given: Given) -> list[str]:
-    words = [
-        word.lstrip("=") for rules in given.get("filter", ()) for word in rules.split(",")
-    ]
+    words = [word.lstrip("=") for rules in given.get("filter", ()) for word in rules.split(",")]
     for word in words:
         if word not in RULES:
             raise BadOption(f"Invalid filter rule '{word}'")
@@ -82,9 +80,7 @@ def _print_tree(contents: _Contents, screen: Screen) -> None:
             screen.out(f"{screen.path(indent + '+ ')}{parts[-1]}")
 
 
-def _print_directory(
-    parts: list[str], last: list[str], indent: str, screen: Screen
-) -> list[str]:
+def _print_directory(parts: list[str], last: list[str], indent: str, screen: Screen) -> list[str]:
     """Prints what of a directory's path the one before had not; returns the path to compare to."""
     if not last:
         screen.out(screen.path(indent + parts[0]))
@@ -139,7 +135,7 @@ def _configuration(contents: _Contents, session: Session) -> Iterable[str]:
 
     def paths(variable: str) -> tuple[str, ...]:
         named = [os.path.normpath(path) for path in settings.get(variable, "").split()]
-        return tuple([*named, *(eprefix + path for path in named if eprefix)])
+        return (*named, *(eprefix + path for path in named if eprefix))
 
     protected, masked = paths("CONFIG_PROTECT"), paths("CONFIG_PROTECT_MASK")
     return _of_kind(
@@ -149,9 +145,7 @@ def _configuration(contents: _Contents, session: Session) -> Iterable[str]:
 
 def _directories_with_files(contents: _Contents) -> Iterable[str]:
     """The topmost directories that hold something other than directories."""
-    holders = {
-        os.path.dirname(path) for path, entry in contents.items() if entry.kind != "dir"
-    }
+    holders = {os.path.dirname(path) for path, entry in contents.items() if entry.kind != "dir"}
     covered: str | None = None
     for path in sorted(contents):
         if covered is not None and path.startswith(covered):

@@ -37,14 +37,12 @@ def run(given: Given, operands: list[str], session: Session) -> int:
         if screen.verbose:
             screen.out(f" * Searching for {key} {screen.emph(value)} ... ")
         wanted = [package for package in packages if _has(package.cpv, key, value, session)]
-        print_those(wanted, lambda cpv: True, where, given.last("format"), session)
+        print_those(wanted, where, given.last("format"), session)
         found |= bool(wanted)
     return 0 if found else 1
 
 
-def _print_recorded(
-    packages: list[Package], key: str, scope: str | None, session: Session
-) -> int:
+def _print_recorded(packages: list[Package], key: str, scope: str | None, session: Session) -> int:
     if not scope:
         raise QueryError("Fatal error: Used ENV_VAR without match_expression or --package")
     if len(packages) > 1:

@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from flatcar_prefix.equery.cli import Session
-from flatcar_prefix.equery.describe import FORMAT_NOTES, FORMAT_OPTION, WHERE_OPTIONS, line
+from flatcar_prefix.equery.describe import (
+    FORMAT_NOTES,
+    FORMAT_OPTION,
+    WHERE_OPTIONS,
+    Description,
+    line,
+)
+from flatcar_prefix.equery.errors import QueryError
 from flatcar_prefix.equery.options import Given, Option
 from flatcar_prefix.equery.packages import Package
 from flatcar_prefix.equery.query import Where, find, parse_query
@@ -26,13 +31,8 @@ def run(given: Given, operands: list[str], session: Session) -> int:
             screen.out()
         if screen.verbose:
             screen.out(f" * Searching for USE flag {screen.emph(flag)} ... ")
-        found |= print_those(
-            packages,
-            lambda cpv, flag=flag: flag in flags(recorded(session, cpv, "IUSE")),
-            where,
-            given.last("format"),
-            session,
-        )
+        wanted = [p for p in packages if flag in _flags_of(p.cpv, session)]
+        found |= print_those(wanted, where, given.last("format"), session)
     return 0 if found else 1
 
 
@@ -49,26 +49,20 @@ def flags(text: str) -> set[str]:
     return {word.lstrip("+-") for word in text.split()}
 
 
-def recorded(session: Session, cpv: str, key: str) -> str:
-    """What is recorded of a package, installed or in a repository."""
-    installed = session.target.installed
-    if cpv in installed and key in ("IUSE", "USE"):
-        return installed.read(cpv, key).decode(errors="replace")
-    return session.target.recorded(cpv, [key])[0]
+def _flags_of(cpv: str, session: Session) -> set[str]:
+    """The flags that a package can be built with; none for an ebuild that cannot be read."""
+    try:
+        return flags(session.target.recorded(cpv, ["IUSE"])[0])
+    except QueryError:
+        return set()
 
 
 def print_those(
-    packages: list[Package],
-    wanted: Callable[[str], bool],
-    where: Where,
-    template: str | None,
-    session: Session,
+    packages: list[Package], where: Where, template: str | None, session: Session
 ) -> bool:
-    """Prints the packages that are wanted and are where was looked; says if there was one."""
+    """Prints those packages that are where was looked; says if there was one."""
     found = False
     for package in packages:
-        if not wanted(package.cpv):
-            continue
         text, description = line(package, session, template)
         if _hidden(where, description):
             continue
@@ -77,10 +71,7 @@ def print_those(
     return found
 
 
-def _hidden(where: Where, description: object) -> bool:
-    from flatcar_prefix.equery.describe import Description
-
-    assert isinstance(description, Description)
+def _hidden(where: Where, description: Description) -> bool:
     if where.tree == where.overlay:
         return not where.tree and where.installed and not description.installed
     return ("P" if where.tree else "O") not in description.location

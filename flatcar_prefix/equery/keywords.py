@@ -7,7 +7,7 @@ import argparse
 import os
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
-from typing import IO, Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from flatcar_prefix.equery.arches import Arches, load_arches
 from flatcar_prefix.equery.cli import Session
@@ -48,7 +48,7 @@ class _Parser(argparse.ArgumentParser):
 
     screen: Screen
 
-    def _print_message(self, message: str, file: IO[str] | None = None) -> None:
+    def _print_message(self, message: str, file: Any = None) -> None:
         import sys
 
         if file is sys.stderr:
@@ -126,9 +126,7 @@ def _versions(package: str, settings: Any, session: Session, *, overlays: bool) 
     try:
         cp = str(dep_expand(package, mydb=portdb, settings=settings).cp)
     except AmbiguousPackageName as error:
-        raise QueryError(
-            f'Ambiguous package name "{package}".\nPossibilities: {error}'
-        ) from error
+        raise QueryError(f'Ambiguous package name "{package}".\nPossibilities: {error}') from error
     except InvalidAtom as error:
         raise QueryError(f'No such package "{package}"') from error
     found = [
@@ -205,7 +203,9 @@ class _Table:
         main = _turned(self._columns(), self.height, self._embolden, drop_blank=True)
         extra = _turned(self._extra_columns(), self.height, self._embolden)
         filler = " " * (slot_width - 1)
-        header = [" " * width + left + filler + right for left, right in zip(main, extra)]
+        header = [
+            " " * width + left + filler + right for left, right in zip(main, extra, strict=False)
+        ]
         return header + ["".join(line) for line in lines]
 
     def _by_keyword(self, lines: list[list[_Cell]], slot_width: int, width: int) -> list[str]:
@@ -273,7 +273,7 @@ class _Table:
         )
         lines: list[list[_Cell]] = []
         slot = ""
-        for version, name, unused in zip(versions, names, redundant):
+        for version, name, unused in zip(versions, names, redundant, strict=True):
             shown_slot = self._cells("bold", version.slot.ljust(slot_width))
             if version.slot == slot:
                 shown_slot = [" "] * slot_width

@@ -75,7 +75,7 @@ def _read(path: str) -> bytes:
 
 def parse(data: bytes) -> Metadata:
     """Reads the text of a metadata.xml; `MetadataError` when it is none."""
-    from lxml import etree
+    from lxml import etree  # type: ignore[import-untyped]
 
     parser = etree.XMLParser(
         resolve_entities=False,
@@ -106,10 +106,10 @@ def _one_line(error: Exception) -> str:
 
 
 def _maintainer(node: Any) -> Maintainer:
-    return Maintainer(
-        *(node.findtext(tag) or "" for tag in ("email", "name", "description")),
-        restrict=node.get("restrict") or "",
+    email, name, description = (
+        node.findtext(tag) or "" for tag in ("email", "name", "description")
     )
+    return Maintainer(email, name, description, node.get("restrict") or "")
 
 
 def _flag(node: Any) -> Flag:

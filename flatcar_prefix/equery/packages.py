@@ -55,7 +55,7 @@ def in_order(cpvs: Iterable[str]) -> list[Package]:
             found.append(Package(cpv))
         except ValueError:
             continue  # A directory in the VDB that is no package's.
-    return sorted(found, key=_order)  # type: ignore[arg-type]
+    return sorted(found, key=_order)
 
 
 def loose_split(text: str) -> tuple[str, str, str] | None:

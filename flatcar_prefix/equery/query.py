@@ -218,6 +218,13 @@ def _atom_cpv(text: str) -> str:
 
 
 __all__ = [
-    "InvalidAtom", "Query", "Where", "candidates", "find", "find_best", "find_in_tree",
-    "parse_query", "repository",
+    "InvalidAtom",
+    "Query",
+    "Where",
+    "candidates",
+    "find",
+    "find_best",
+    "find_in_tree",
+    "parse_query",
+    "repository",
 ]

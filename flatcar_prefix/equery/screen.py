@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
+# ruff: noqa: PTH110
+# Paths are strings here, as Portage has them; pathlib costs a query time.
 """What is printed: colours, wrapping, and the order of the two streams."""
 
 from __future__ import annotations
@@ -50,9 +52,7 @@ class Screen:
 
     def use_color_map(self, config_root: str) -> None:
         """Follows the user's color.map, as Portage does; most have none."""
-        if not self.color or not os.path.exists(
-            os.path.join(config_root, "etc/portage/color.map")
-        ):
+        if not self.color or not os.path.exists(os.path.join(config_root, "etc/portage/color.map")):
             return
         from portage import output
 

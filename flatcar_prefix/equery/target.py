@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
+# ruff: noqa: PTH110
+# Paths are strings here, as Portage has them; pathlib costs a query time.
 """The root that is asked about: its installed packages, its configuration, its repositories.
 
 Everything is loaded when it is first needed. Reading the installed packages needs neither a
@@ -15,6 +17,12 @@ from typing import Any
 
 from flatcar_prefix.equery.errors import Ambiguous, InvalidAtom, QueryError
 
+# What Portage writes to a file of its own for every package, unless it is empty.
+_WRITTEN = frozenset(
+    "BDEPEND DEPEND DESCRIPTION EAPI HOMEPAGE IDEPEND IUSE KEYWORDS LICENSE PDEPEND RDEPEND "
+    "SLOT USE repository".split()
+)
+_EMPTY = {"EAPI": "0"}
 _CATEGORY = re.compile(r"^\w[-.+\w]*$")
 
 
@@ -112,7 +120,7 @@ class Target:
         import portage
 
         override = self.env.get("PORTAGE_OVERRIDE_EPREFIX")
-        if override is not None and portage.const.EPREFIX != override:
+        if override is not None and override != portage.const.EPREFIX:
             self._before = portage.const.EPREFIX
             portage.const.EPREFIX = override
         return self
@@ -220,13 +228,28 @@ class Target:
 
     def recorded(self, cpv: str, keys: Sequence[str], *, tree_first: bool = False) -> list[str]:
         """Metadata of a package, installed or in a repository; `QueryError` if it is neither."""
-        databases = [lambda: self.vardb, lambda: self.portdb]
-        for database in reversed(databases) if tree_first else databases:
+        for database in (self._in_tree, self._in_vdb)[:: 1 if tree_first else -1]:
             try:
-                return list(database().aux_get(cpv, list(keys)))
+                return database(cpv, list(keys))
             except KeyError:
                 continue
         raise QueryError(f"Fatal error: nothing is recorded about {cpv}", serious=True)
+
+    def _in_tree(self, cpv: str, keys: list[str]) -> list[str]:
+        return list(self.portdb.aux_get(cpv, keys))
+
+    def _in_vdb(self, cpv: str, keys: list[str]) -> list[str]:
+        """Raises KeyError for what is not installed."""
+        if cpv not in self.installed:
+            raise KeyError(cpv)
+        if not _WRITTEN.issuperset(keys):
+            # Some of it may only be in the environment that was saved.
+            return list(self.vardb.aux_get(cpv, keys))
+        texts = (self.installed.read(cpv, key).decode(errors="replace") for key in keys)
+        return [
+            " ".join(text.split()) or _EMPTY.get(key, "")
+            for key, text in zip(keys, texts, strict=True)
+        ]
 
     def origin(self, cpv: str) -> tuple[str | None, str | None]:
         """The ebuild of a package and the repository that it is in."""

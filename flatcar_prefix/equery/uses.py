@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
+# ruff: noqa: PTH207
+# Paths are strings here, as Portage has them; pathlib costs a query time.
 """Show a package's USE flags: what they do, whether they would be and whether they are set."""
 
 from __future__ import annotations
@@ -76,9 +78,7 @@ def _packages(operand: str, session: Session, *, every: bool) -> list[Package]:
     return found
 
 
-def _rows(
-    package: Package, known: dict[str, str], given: Given, session: Session
-) -> list[_Row]:
+def _rows(package: Package, known: dict[str, str], given: Given, session: Session) -> list[_Row]:
     state = _state(package.cpv, session, every="forced-masked" in given)
     local = {}
     for flag in reversed(_local_flags(package, session)):
@@ -90,9 +90,7 @@ def _rows(
             continue
         own = local.get(name) or Flag(name, known.get(name, ""))
         would_be = _level(name, state.enabled, state)
-        rows.append(
-            _Row(would_be, _level(name, used, state), name, own.description, own.restrict)
-        )
+        rows.append(_Row(would_be, _level(name, used, state), name, own.description, own.restrict))
     return rows
 
 

@@ -87,7 +87,9 @@ def in_view(fixture: Fixture, command: list[str]) -> list[str]:
     """`command`, wrapped so that it runs where the prefix stands at its EPREFIX."""
     script = 'mkdir -p "$2" && mount --bind "$1" "$2" && shift 2 && exec "$@"'
     top = f"{fixture.base}/view-parent"
-    prepare = f'mkdir -p "{top}" && mount --bind "{top}" "{Path(fixture.eprefix).parent}" && {script}'
+    prepare = (
+        f'mkdir -p "{top}" && mount --bind "{top}" "{Path(fixture.eprefix).parent}" && {script}'
+    )
     return [
         "unshare",
         "--mount",
@@ -287,14 +289,14 @@ def _repository(repo: Path) -> None:
             _file("/usr/share/doc/base-1/README", "read me\n"),
         ],
     )
-    alpha: dict[str, Any] = dict(
-        iuse="+foo bar static forced doc l10n_de l10n_fr python_targets_python3_11",
-        rdepend="dev-libs/beta:0= foo? ( >=dev-libs/gamma-1.2[bar,-foo] ) !app-misc/blocked "
+    alpha: dict[str, Any] = {
+        "iuse": "+foo bar static forced doc l10n_de l10n_fr python_targets_python3_11",
+        "rdepend": "dev-libs/beta:0= foo? ( >=dev-libs/gamma-1.2[bar,-foo] ) !app-misc/blocked "
         "|| ( virtual/thing sys-apps/base )",
-        depend=">=dev-libs/beta-1",
-        bdepend="~sys-apps/base-1",
-        pdepend="doc? ( app-misc/docs )",
-    )
+        "depend": ">=dev-libs/beta-1",
+        "bdepend": "~sys-apps/base-1",
+        "pdepend": "doc? ( app-misc/docs )",
+    }
 
     def files(slot: str) -> list[Put]:
         return [
@@ -475,7 +477,9 @@ def _configuration(fixture: Fixture) -> None:
             """,
         )
     _write(fixture.eroot / "etc" / "portage" / "package.use" / "alpha", "app-misc/zeta test\n")
-    _write(fixture.eroot / "etc" / "portage" / "package.accept_keywords", "=app-misc/alpha-1.1-r2\n")
+    _write(
+        fixture.eroot / "etc" / "portage" / "package.accept_keywords", "=app-misc/alpha-1.1-r2\n"
+    )
     _write(fixture.eroot / "etc" / "portage" / "sets" / "mine", "app-misc/alpha\ndev-libs/beta\n")
     share = fixture.host / "share" / "portage"
     share.mkdir(parents=True)
@@ -539,18 +543,20 @@ def _write_installed(fixture: Fixture, cpvs: Sequence[str]) -> None:
         _write_record(fixture, cpv, portdb, settings["PORTAGE_USE"].split(), counter)
 
 
-def _write_record(
-    fixture: Fixture, cpv: str, portdb: Any, use: list[str], counter: int
-) -> None:
+def _write_record(fixture: Fixture, cpv: str, portdb: Any, use: list[str], counter: int) -> None:
     from portage.dep import paren_enclose, use_reduce
 
     keys = "DEPEND RDEPEND BDEPEND PDEPEND IDEPEND IUSE SLOT KEYWORDS LICENSE HOMEPAGE".split()
     keys += ["DESCRIPTION", "EAPI", "repository", "DEFINED_PHASES"]
-    record = dict(zip(keys, portdb.aux_get(cpv, keys)))
+    record = dict(zip(keys, portdb.aux_get(cpv, keys), strict=False))
     for key in keys[:5]:
         record[key] = paren_enclose(use_reduce(record[key], uselist=use))
     record |= {"USE": " ".join(use), "COUNTER": str(counter), "CATEGORY": cpv.split("/")[0]}
-    record |= {"PF": cpv.split("/")[1], "EPREFIX": fixture.eprefix, "CHOST": "x86_64-cros-linux-gnu"}
+    record |= {
+        "PF": cpv.split("/")[1],
+        "EPREFIX": fixture.eprefix,
+        "CHOST": "x86_64-cros-linux-gnu",
+    }
     directory = fixture.eroot / "var" / "db" / "pkg" / cpv
     directory.mkdir(parents=True)
     for key, value in record.items():
@@ -569,7 +575,7 @@ def _put_all(fixture: Fixture, files: Sequence[Put]) -> str:
         here.parent.mkdir(parents=True, exist_ok=True)
         below = [p for p in reversed(here.parents) if p.is_relative_to(fixture.eroot)]
         for parent in below[1:]:
-            lines.setdefault(f"dir {parent.as_posix()[len(str(fixture.root)):]}\n", "")
+            lines.setdefault(f"dir {parent.as_posix()[len(str(fixture.root)) :]}\n", "")
         lines[_put(fixture, put, here, path)] = ""
     return "".join(lines)
 
@@ -603,16 +609,22 @@ def _disturb(fixture: Fixture) -> None:
     shutil.rmtree(fixture.repo / "x11-misc" / "gone")
 
 
-def build(base: Path, *, merge_all: bool = False) -> Fixture:
-    """Generates the fixture below `base`, which must be empty or absent.
-
-    With `merge_all`, every package is built and merged by emerge: a minute rather than seconds.
-    """
+def configure(base: Path) -> Fixture:
+    """Generates the repositories and a prefix in which nothing is installed."""
     fixture = Fixture(base)
     fixture.root.mkdir(parents=True)
     _repository(fixture.repo)
     _overlay(fixture.overlay)
     _configuration(fixture)
+    return fixture
+
+
+def build(base: Path, *, merge_all: bool = False) -> Fixture:
+    """Generates the fixture below `base`, which must be empty or absent.
+
+    With `merge_all`, every package is built and merged by emerge: a minute rather than seconds.
+    """
+    fixture = configure(base)
     if merge_all:
         _merge(fixture, [*MERGED, *WRITTEN])
     else:

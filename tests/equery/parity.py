@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent))
-from fixture_prefix import EPREFIX, Fixture, build, in_view  # noqa: E402
+from fixture_prefix import EPREFIX, Fixture, build, in_view
 
 _TOP = Path(__file__).resolve().parents[2]
 _HELP = "help texts are our own"
@@ -368,8 +368,11 @@ def main() -> int:
             _show("ours (view)", got[True])
             _show("ours (cross)", got[False])
         shown = call.replace("|", "\\|").replace(EPREFIX, "<EPREFIX>")
-        print(f"| `{shown}` | {want.code} | {verdicts[0]} | {verdicts[1]} | "
-            f"{'' if equal else why or '**unexplained**'} |", flush=True)
+        print(
+            f"| `{shown}` | {want.code} | {verdicts[0]} | {verdicts[1]} | "
+            f"{'' if equal else why or '**unexplained**'} |",
+            flush=True,
+        )
     explained = len(calls) - same - unexplained
     print(f"\n{len(calls)} calls: {same} the same, {explained} explained, {unexplained} not.")
     return 1 if unexplained else 0
