@@ -20,10 +20,10 @@ import pytest
 import shipping_prefix
 from hypothesis import given, strategies as st
 
-import flatcar_prefix.sysext.build as build
+import flatcar_prefix
 from flatcar_prefix.errors import PrefixError, UsageError
 from flatcar_prefix.prefix import Prefix
-from flatcar_prefix.sysext import Options, add_arguments, licences, run_cli, sysext, units
+from flatcar_prefix.sysext import Options, add_arguments, build, licences, run_cli, sysext, units
 from flatcar_prefix.sysext.cli import options, source_date_epoch
 from flatcar_prefix.sysext.release import Release, check
 from flatcar_prefix.sysext.selection import select
@@ -538,3 +538,14 @@ def test_importing_the_package_takes_no_portage_and_little_time() -> None:
     )
     assert result.stdout == "False\n"
     assert time.monotonic() - started < 5
+
+
+def test_the_function_of_the_contract_works_before_and_after_the_package_is_imported(
+    own_prefix: Prefix, tmp_path: Path
+) -> None:
+    for number in range(2):
+        made = flatcar_prefix.sysext(
+            own_prefix, tmp_path / f"{number}.tar", format="tar", verify=False
+        )
+        assert made.is_file()
+        sys.modules["flatcar_prefix"].__dict__["sysext"] = sys.modules["flatcar_prefix.sysext"]
