@@ -15,6 +15,13 @@ IUSE="static-libs"
 DEPEND="virtual/libc"
 RDEPEND="${DEPEND}"
 
+src_prepare() {
+	default
+	# One of its files uses a function of another that no header declares.
+	sed -i 's/^#include <tramp.h>$/&\nint open_temp_exec_file(void);/' src/tramp.c || die
+	grep -q '^int open_temp_exec_file' src/tramp.c || die
+}
+
 src_configure() {
 	local myconf=(
 		--disable-docs
