@@ -13,10 +13,20 @@ from typing import Any
 from flatcar_prefix import makeconf, portage_api, sdk, skel
 from flatcar_prefix.errors import MismatchError, PrefixError
 from flatcar_prefix.prefix import Prefix, Repository, Root
-from flatcar_prefix.repositories import COMPOSED, composed_parents, profile_dir, profile_location
+from flatcar_prefix.repositories import (
+    COMPOSED,
+    TOOLCHAIN_ROLE,
+    composed_parents,
+    profile_dir,
+    profile_location,
+)
 
 OWN_FILE = "flatcar-prefix"
 """What this program's file is called in package.* directories, beside the user's own."""
+
+
+FROM_TOOLCHAIN = ("sys-apps/baselayout", "sys-kernel/linux-headers")
+"""What an imported C library stands on comes from the same place as it."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +68,19 @@ def _keywords(prefix: Prefix) -> list[tuple[str, str, str]]:
 
 
 def _masks(prefix: Prefix) -> list[tuple[str, str, str]]:
-    if prefix.bootstrap == "import":
+    if prefix.bootstrap != "import":
         return [
-            ("The C library is the toolchain's own (--bootstrap=import).", "sys-libs/glibc", "")
+            ("The C library is built from source (--bootstrap=source).", "prefix/imported-libc", "")
         ]
+    imported = "The C library is the toolchain's own (--bootstrap=import)"
+    others = [r.name for r in prefix.repositories if r.name != TOOLCHAIN_ROLE]
     return [
-        ("The C library is built from source (--bootstrap=source).", "prefix/imported-libc", "")
+        (f"{imported}.", "sys-libs/glibc", ""),
+        *(
+            (f"{imported}, and so is what it stands on.", f"{package}::{name}", "")
+            for package in FROM_TOOLCHAIN
+            for name in others
+        ),
     ]
 
 
@@ -108,7 +125,16 @@ def write(
     user = config / "make.conf.user"
     if not user.exists():
         portage_api.write_atomic(user, makeconf.make_conf_user())
+    _share_sets(root)
     _write_profile(root)
+
+
+def _share_sets(root: Root) -> None:
+    """Let the user's sets, written once, be known in both roots."""
+    mine, shared = root.config_dir / "sets", root.prefix.staging.config_dir / "sets"
+    shared.mkdir(parents=True, exist_ok=True)
+    if mine != shared and not os.path.lexists(mine):
+        mine.symlink_to(shared)
 
 
 def _write_profile(root: Root) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from flatcar_prefix import portage_api
+from flatcar_prefix import portage_api, sdk
 from flatcar_prefix.boards import PREFIX_FEATURES, Board
 from flatcar_prefix.errors import PrefixError, UsageError
 from flatcar_prefix.prefix import Repository
@@ -20,9 +20,14 @@ ROLES = {
 }
 """What each repository is for, and by which names it has gone (profiles/repo_name)."""
 
+TOOLCHAIN_ROLE = "prefix-toolchain"
+"""The one repository that always is this program's: what stands between a toolchain and a
+prefix, such as the packages of an imported C library and of gcc's runtime."""
+
 PLACES = ("repos", "sdk_container/src/third_party")
 """Where a scripts checkout keeps them, the preferred layout first."""
 
+PREFIX_TOOLCHAIN_PRIORITY = 900
 PREFIX_OVERLAY_PRIORITY = 1000
 """Above all that the checkout has; custom overlays come above it, one by one."""
 
@@ -63,9 +68,18 @@ def find(scripts_dir: Path) -> tuple[tuple[Repository, ...], str]:
     places = [list(_read_all(scripts_dir / place)) for place in PLACES]
     by_role = {role: _pick(places, role, names, scripts_dir) for role, names in ROLES.items()}
     main = by_role["gentoo-subset"].name
-    overlay = by_role["prefix-overlay"]
-    by_role["prefix-overlay"] = replace(overlay, priority=PREFIX_OVERLAY_PRIORITY)
-    return tuple(_with_masters(by_role.values(), main)), main
+    overlay = replace(by_role["prefix-overlay"], priority=PREFIX_OVERLAY_PRIORITY)
+    toolchain = _toolchain_repository(scripts_dir)
+    found = (by_role["gentoo-subset"], by_role["flatcar-overlay"], toolchain, overlay)
+    return tuple(_with_masters(found, main)), main
+
+
+def _toolchain_repository(scripts_dir: Path) -> Repository:
+    """Return the checkout's own copy, as this program's checkout has, or this program's."""
+    own = [base / "repos" / TOOLCHAIN_ROLE for base in (scripts_dir, sdk.data_dir())]
+    location = next((path for path in own if path.is_dir()), own[-1])
+    # Its ebuilds ask nothing of its master but a profile, so any main repository will do.
+    return replace(read_repository(location), masters=(main,), priority=PREFIX_TOOLCHAIN_PRIORITY)
 
 
 def _read_all(directory: Path) -> Iterator[Repository]:
@@ -105,10 +119,11 @@ def _pick(
 def _with_masters(repositories: Iterable[Repository], main: str) -> Iterator[Repository]:
     """Yield them with masters: an overlay that names none has the main repository.
 
-    Portage does the same, but warns of it on every command.
+    Portage does the same, but warns of it on every command. This program's own
+    repository has no master, so that it serves any main repository.
     """
     for repository in repositories:
-        if repository.name == main or repository.masters:
+        if repository.name in (main, TOOLCHAIN_ROLE) or repository.masters:
             yield repository
         else:
             yield replace(repository, masters=(main,))

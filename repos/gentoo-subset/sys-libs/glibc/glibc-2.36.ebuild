@@ -18,6 +18,8 @@ LICENSE="LGPL-2.1+ GPL-2+ BSD"
 SLOT="2.2"
 KEYWORDS="amd64 arm64"
 IUSE="nls +split-usr static-libs"
+# Nearly all of its objects and start files have no debugging information to begin with.
+QA_PRESTRIPPED="usr/lib.*"
 # Its test suite takes hours, and needs to run what it has built.
 RESTRICT="mirror test"
 
@@ -45,14 +47,35 @@ pkg_pretend() {
 	done
 }
 
+# @FUNCTION: drop_subdirs
+# @USAGE: <subdirectory>...
+# @DESCRIPTION:
+# Leave subdirectories out of the build.
+drop_subdirs() {
+	local dir
+	for dir; do
+		sed -i -E "/^all-subdirs = /,/[^\\\\]\$/s/(^|[[:space:]])${dir}\>/\1/" Makeconfig || die
+	done
+}
+
+# @FUNCTION: drop_static_libm
+# @DESCRIPTION:
+# Compile no objects for libm.a and libmvec.a, a quarter of the build. libc.a stays:
+# ldconfig is linked with it, so that it runs where its loader is not in its place.
+drop_static_libm() {
+	sed -i 's/^object-suffixes-$(lib) := $(filter-out /&$(if $(filter libm libmvec,$(lib)),.o) /' \
+		extra-lib.mk || die
+	sed -i -E '/^install-(lib-ldscripts|others) /s, [^ ]*libm\.a$,,' math/Makefile || die
+}
+
 src_prepare() {
 	default
 
-	# Without manual/ (see above); localedata is only used from here, in src_install.
-	sed -i -E '/^all-subdirs = /,/[^\\]$/s/\<(manual|localedata)\>//' Makeconfig || die
-	if ! use nls; then
-		sed -i -E '/^all-subdirs = /,/[^\\]$/s/\<po\>//' Makeconfig || die
-	fi
+	# manual/ is not there (see above); localedata is only used from here, in src_install;
+	# support is for the test suite.
+	drop_subdirs manual localedata support
+	use nls || drop_subdirs po
+	use static-libs || drop_static_libm
 
 	# These two would lead outside, and are not configurable.
 	sed -i "s,\"/etc/ld.so.preload\",\"${EPREFIX}/etc/ld.so.preload\"," elf/rtld.c || die
@@ -142,10 +165,6 @@ src_install() {
 	rm -f "${ED}"/usr/bin/{catchsegv,memusage,mtrace,pcprofiledump,sotruss,tzselect,xtrace} \
 		"${ED}"{,/usr}/sbin/sln "${ED}"{,/usr}/"${dir}"/lib{memusage,pcprofile}.so || die
 	rm -rf "${ED}/usr/${dir}/audit" "${ED}/usr/share/info" "${ED}/var" || die
-
-	if ! use static-libs; then
-		rm -f "${ED}/usr/${dir}"/lib{anl,BrokenLocale,c,crypt,m,m-*,mvec,resolv}.a || die
-	fi
 
 	# C.UTF-8 for everyone; more on demand, as "de_DE.UTF-8 ja_JP.UTF-8".
 	dodir "/usr/${dir}/locale"
