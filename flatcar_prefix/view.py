@@ -80,7 +80,8 @@ def write_places(prefix: Prefix, globals_path: str) -> None:
     """Make the directories that a view has and the machine, or the prefix, has not."""
     here = directory(prefix)
     (here / "places" / prefix.eprefix.lstrip("/")).mkdir(parents=True, exist_ok=True)
-    (here / "root").mkdir(exist_ok=True)
+    for name in ("root", "instead", "instead-globals"):
+        (here / name).mkdir(exist_ok=True)
     config = here / "globals" / globals_path
     config.mkdir(parents=True, exist_ok=True)
     for name, target in global_config().items():

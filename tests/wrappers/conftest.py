@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A prefix with two packages in both roots, in a place that an ordinary user can read."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from machine import InUse, Machine, Overlay
+from tooling import GREETING, Recorder, shell
+
+
+@pytest.fixture
+def recorder(open_dir: Path) -> Recorder:
+    return Recorder(open_dir / "recorder")
+
+
+@pytest.fixture
+def open_dir() -> Iterator[Path]:
+    """A directory of this test's that every user can look into."""
+    path = Path(tempfile.mkdtemp(prefix="fp-wrappers-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(scope="session")
+def toolbox() -> Iterator[InUse]:
+    """A prefix with two packages, which tests leave as it is."""
+    base = Path(tempfile.mkdtemp(prefix="fp-toolbox-"))
+    base.chmod(0o755)
+    machine = Machine(base / "machine")
+    overlay = Overlay(base / "overlay", "tool-tests")
+    overlay.ebuild("app-misc/greeting-1.0", GREETING, iuse="+loud quiet")
+    overlay.ebuild("app-misc/letter-1.0", rdepend="app-misc/greeting")
+    prefix = machine.setup("tooled", f"--custom_ebuild_overlays={overlay.path}")
+    for kind in ("staging", "final"):
+        (prefix.eroot(kind) / "etc/which-root").write_text(kind)
+    if os.geteuid() == 0:
+        prefix.install("--quiet", "app-misc/letter")
+    yield prefix
+    shutil.rmtree(base)
+
+
+@pytest.fixture(scope="session")
+def viewed() -> Iterator[InUse]:
+    """A prefix with nothing in it and a wrapper of the shell, which tests leave as it is."""
+    base = Path(tempfile.mkdtemp(prefix="fp-viewed-"))
+    base.chmod(0o755)
+    prefix = Machine(base / "machine").setup("viewed")
+    for kind in ("staging", "final"):
+        (prefix.eroot(kind) / "etc/which-root").write_text(kind)
+    shell(prefix)
+    yield prefix
+    shutil.rmtree(base)
+
+
+@pytest.fixture
+def bare(open_dir: Path) -> InUse:
+    """A prefix of the test's own, with nothing in it."""
+    prefix = Machine(open_dir / "machine").setup("bare")
+    for kind in ("staging", "final"):
+        (prefix.eroot(kind) / "etc/which-root").write_text(kind)
+    return prefix
