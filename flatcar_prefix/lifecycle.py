@@ -181,6 +181,18 @@ def _setup_locked(sdk: sdks.Sdk, asked: Request, *, force: bool, say: Quiet) -> 
     return prefix
 
 
+def _found_again(prefix: Prefix) -> Prefix:
+    """Return the prefix with the repositories that its checkout has by now."""
+    sdk = sdks.detect(scripts_dir=Path(prefix.scripts_dir) if prefix.scripts_dir else None)
+    found, main = repos.find(sdk.scripts_dir)
+    top = repos.PREFIX_OVERLAY_PRIORITY
+    custom = [r.location for r in prefix.repositories if (r.priority or 0) > top]
+    found = repos.add_overlays(found, main, custom)
+    return replace(
+        prefix, repositories=found, main_repo=main, scripts_dir=os.fspath(sdk.scripts_dir)
+    )
+
+
 def _warm_cache(prefix: Prefix, say: Quiet) -> None:
     """Make the metadata cache before a bootstrap that would do so one by one."""
     if prefix.bootstrap != bootstrapping.NO_PACKAGES and depcache.is_cold(prefix):
@@ -197,6 +209,7 @@ def update(
     """
     bootstrapping.check_names(first, until)
     with locked(sdks.detect(), prefix.name, prefix.board), filesystem_errors(prefix.staging_dir):
+        prefix = prefixes.write(_found_again(prefix))
         configure(prefix, say=say)
         start = first or bootstrapping.STAGES[0].name
         prefix = bootstrapping.bootstrap(prefix, say=say, first=start, until=until, update=True)
@@ -288,6 +301,7 @@ def _plan(sdk: sdks.Sdk, asked: Request) -> Prefix:
         toolchain=toolchains.find(asked.board, asked.toolchain),
         profile=repos.choose_profile(found, main, asked.board, asked.profile),
         bootstrap=asked.bootstrap,
+        scripts_dir=os.fspath(sdk.scripts_dir),
         with_gcc=asked.with_gcc,
         native_host=buildhost.is_gentoo(),
         username=sdk.username,

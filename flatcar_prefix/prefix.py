@@ -128,6 +128,8 @@ class Prefix:
     created: float = 0.0
     """When it was set up first, in seconds since the epoch."""
     written_by: str = __version__
+    scripts_dir: str = ""
+    """The checkout whose repositories are used; they are looked for again by an update."""
     with_gcc: bool = False
     """Whether staging has a compiler of its own."""
 
