@@ -78,8 +78,7 @@ def _toolchain_repository(scripts_dir: Path) -> Repository:
     """Return the checkout's own copy, as this program's checkout has, or this program's."""
     own = [base / "repos" / TOOLCHAIN_ROLE for base in (scripts_dir, sdk.data_dir())]
     location = next((path for path in own if path.is_dir()), own[-1])
-    # Its ebuilds ask nothing of its master but a profile, so any main repository will do.
-    return replace(read_repository(location), masters=(main,), priority=PREFIX_TOOLCHAIN_PRIORITY)
+    return replace(read_repository(location), priority=PREFIX_TOOLCHAIN_PRIORITY)
 
 
 def _read_all(directory: Path) -> Iterator[Repository]:
