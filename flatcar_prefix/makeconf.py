@@ -16,8 +16,9 @@ USE = ("-desktop", "-installkernel", "-llvm", "-nls", "-openmp", "-udev", "-wayl
 
 EMERGE_DEFAULT_OPTS: Mapping[str, str] = {
     "staging": "--buildpkg",
-    "final": "--usepkgonly --root-deps=rdeps",
+    "final": "--usepkgonly --root-deps=rdeps --rebuilt-binaries",
 }
+"""What was built again, with other USE flags for instance, replaces what final has."""
 
 BINUTILS = ("AR", "AS", "LD", "NM", "RANLIB", "STRIP", "OBJCOPY", "OBJDUMP", "READELF")
 

@@ -175,6 +175,11 @@ def environment() -> dict[str, str]:
     return dict(os.environ)
 
 
+def take(variable: str) -> str:
+    """Return a variable of the environment, and take it out of there."""
+    return os.environ.pop(variable, "")
+
+
 def user_config_dir(environ: Mapping[str, str] | None = None) -> Path:
     """Return the user's configuration directory of this program."""
     env = os.environ if environ is None else environ

@@ -6,4 +6,5 @@ import sys
 from flatcar_prefix.emerge.command import main
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    arguments, sys.argv[:] = sys.argv[1:], ["emerge", *sys.argv[2:]]
+    sys.exit(main(arguments))

@@ -8,10 +8,11 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from flatcar_prefix import messages, portage_api, prefix as prefixes
+from flatcar_prefix import messages, portage_api, prefix as prefixes, sdk
 from flatcar_prefix.emerge import half as halves, plan
 from flatcar_prefix.emerge.half import Half
 from flatcar_prefix.emerge.plan import Call
@@ -48,11 +49,13 @@ def emerge(prefix: Prefix, argv: Sequence[str]) -> int:
     then. Output is Portage's own.
     """
     portage_api.initialise(prefix.staging)
-    call = plan.split_word(argv)
-    first = halves.load(prefix.root(call.only or "staging"), call.args)
-    kinds = plan.roots(call, first.action, first.opts)
+    call = plan.split_word(argv, defaults=sdk.take("EMERGE_DEFAULT_OPTS"))
+    if halves.action_of(call.args) in plan.EARLY_ACTIONS:
+        return halves.run_early(call.args)
+    first = halves.load(prefix.root(call.only or "staging"), call.args, defaults=call.defaults)
+    kinds = plan.roots(call, first.action, first.opts, first.config.args)
     if kinds[0] != first.root.kind:
-        first = halves.load(prefix.root(kinds[0]), call.args)
+        first = halves.load(prefix.root(kinds[0]), call.args, defaults=call.defaults)
     if len(kinds) == 1:
         return _one(first, call)
     if "--ask" in first.opts and "--pretend" not in first.opts:
@@ -63,7 +66,7 @@ def emerge(prefix: Prefix, argv: Sequence[str]) -> int:
 def _one(half: Half, call: Call) -> int:
     started = time.time()
     code = halves.run(half)
-    if code and half.action is None and "--pretend" not in half.opts:
+    if code and half.action is None and half.config.args and "--pretend" not in half.opts:
         _explain(half, call, started)
     return code
 
@@ -82,7 +85,9 @@ def _both(prefix: Prefix, call: Call, staging: Half) -> int:
         if not pretend:
             _explain(staging, call, started)
         return code
-    final = halves.load(prefix.final, plan.build_only_dropped(args, staging.opts))
+    final = halves.load(
+        prefix.final, plan.build_only_dropped(args, staging.opts), defaults=call.defaults
+    )
     _heading(final)
     planned = halves.planned_packages(staging) if pretend else None
     code = halves.run(final, also=planned)
@@ -106,9 +111,9 @@ def _ask(prefix: Prefix, call: Call, staging: Half) -> int:
     """Show both plans, ask once, then do both."""
     from _emerge.UserQuery import UserQuery
 
-    code = _both(
-        prefix, Call(call.word, (*call.args, "--ask=n", "--pretend")), _again(staging, call)
-    )
+    if not sys.stdin.isatty():
+        return _one(staging, call)  # emerge refuses
+    code = _both_again(prefix, call, "--ask=n", "--pretend")
     if code:
         return code
     query = UserQuery(staging.opts)
@@ -116,12 +121,13 @@ def _ask(prefix: Prefix, call: Call, staging: Half) -> int:
     if query.query("Would you like to build and install these packages?", enter_invalid) == "No":
         print("\nQuitting.\n")
         return 128 + 2
-    doing = Call(call.word, (*call.args, "--ask=n"))
-    return _both(prefix, doing, halves.load(prefix.staging, doing.args))
+    return _both_again(prefix, call, "--ask=n")
 
 
-def _again(staging: Half, call: Call) -> Half:
-    return halves.load(staging.root, (*call.args, "--ask=n", "--pretend"))
+def _both_again(prefix: Prefix, call: Call, *more: str) -> int:
+    """Do the call with more options, in roots that are loaded anew."""
+    call = replace(call, args=(*call.args, *more))
+    return _both(prefix, call, halves.load(prefix.staging, call.args, defaults=call.defaults))
 
 
 def _explain(half: Half, call: Call, started: float) -> None:
@@ -138,13 +144,13 @@ def _explain(half: Half, call: Call, started: float) -> None:
 
 def _explain_missing(half: Half, call: Call) -> None:
     bindb = half.config.target_config.trees["bintree"].dbapi
-    atoms = [str(atom) for atom in half.config.args]
-    without = [atom for atom in atoms if _is_missing(bindb, atom)]
+    asked = [str(atom) for atom in half.config.args]
+    without = [atom for atom in asked if _is_missing(bindb, atom)] or [*halves.unsatisfied(half)]
+    if not without:
+        return
     wrapper = half.root.prefix.wrapper("emerge").path.name
-    if without:
-        messages.error(f"there is no binary package of {' '.join(without)}")
-    words = shlex.join(without or [a for a in call.args if not a.startswith("-")])
-    messages.hint(f"Build what is missing: {wrapper} --stage {words}")
+    messages.error(f"there is no binary package of {' '.join(without)}")
+    messages.hint(f"Build what is missing: {wrapper} --stage {shlex.join(without)}")
 
 
 def _is_missing(bindb: Any, atom: str) -> bool:

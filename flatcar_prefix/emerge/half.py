@@ -8,6 +8,7 @@ had planned.
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from flatcar_prefix import portage_api
+from flatcar_prefix import makeconf, portage_api
+from flatcar_prefix.emerge import plan
 from flatcar_prefix.prefix import Root
 
 
@@ -42,19 +44,53 @@ class Half:
         return self.config.target_config.settings
 
 
-def load(root: Root, args: Sequence[str]) -> Half:
-    """Load ``root`` and parse ``args`` behind its EMERGE_DEFAULT_OPTS."""
+def action_of(args: Sequence[str]) -> str | None:
+    """Return the action that ``args`` ask for, before any root is loaded."""
+    from _emerge.main import parse_opts
+
+    action: str | None = parse_opts(list(args), silent=True)[0]
+    return action
+
+
+def run_early(args: Sequence[str]) -> int:
+    """Run an action for which emerge loads no root."""
+    from _emerge.main import emerge_main
+
+    return int(emerge_main(list(args)) or 0)
+
+
+EARLY_OPTIONS = {"--accept-properties": "ACCEPT_PROPERTIES", "--accept-restrict": "ACCEPT_RESTRICT"}
+"""Options that Portage takes for variables, before it loads anything."""
+
+
+def load(root: Root, args: Sequence[str], *, defaults: str = "") -> Half:
+    """Load ``root`` and parse ``args`` behind its EMERGE_DEFAULT_OPTS.
+
+    ``defaults`` are the caller's EMERGE_DEFAULT_OPTS. They come behind the root's, where
+    Portage would have them instead: without its own, final would build from source.
+    """
     portage_api.point_at(root)
+    import portage
     from _emerge.actions import load_emerge_config
     from _emerge.main import parse_opts
 
     action, opts, files = parse_opts(list(args), silent=True)
     if "--debug" in opts:
         os.environ["PORTAGE_DEBUG"] = "1"
+        portage.util.initialize_logger(logging.DEBUG)
+    for option, variable in EARLY_OPTIONS.items():
+        if option in opts:
+            os.environ[variable] = opts[option]
+    portage._sync_mode = action == "sync"
     config = load_emerge_config(action=action, args=files, opts=opts)
-    default = config.target_config.settings.get("EMERGE_DEFAULT_OPTS", "")
-    words = [] if "--ignore-default-opts" in opts else shlex.split(default)
-    config.action, config.opts, config.args = parse_opts([*words, *args])
+    own = config.target_config.settings.get("EMERGE_DEFAULT_OPTS", "")
+    if "--ignore-default-opts" in opts:
+        own, defaults = makeconf.EMERGE_DEFAULT_OPTS[root.kind], ""
+    words = [*shlex.split(own), *shlex.split(defaults), *args]
+    config.action, config.opts, config.args = parse_opts(words)
+    if root.kind == "final":
+        for option in plan.JUDGED_BY_EBUILDS:
+            config.opts.pop(option, None)
     return Half(root, config)
 
 
@@ -157,6 +193,28 @@ def _to_build(half: Half) -> Iterator[Any]:
     for package in half.planned.altlist():
         if getattr(package, "type_name", "") == "ebuild" and package.root == eroot:
             yield package
+
+
+def unsatisfied(half: Half) -> tuple[str, ...]:
+    """Return the atoms for which there is no package, after a run that came to no plan.
+
+    The plan is made once more: Portage has made it in a process of its own.
+    """
+    from _emerge.create_depgraph_params import create_depgraph_params
+    from _emerge.depgraph import backtrack_depgraph
+    from _emerge.stdout_spinner import stdout_spinner
+
+    opts = {**half.opts, "--quiet": True}
+    spinner = stdout_spinner()
+    spinner.update = bool  # which says nothing
+    settings, trees = half.settings, half.config.trees
+    parameters = create_depgraph_params(opts, half.action)
+    success, graph, _ = backtrack_depgraph(
+        settings, trees, opts, parameters, half.action, half.config.args, spinner
+    )
+    missing = () if success else graph._dynamic_config._unsatisfied_deps_for_display
+    atoms = (positional[1] for positional, _ in missing)
+    return tuple(dict.fromkeys(str(getattr(atom, "without_use", atom)) for atom in atoms))
 
 
 def resumed_arguments(half: Half) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ short options, their combinations and defaults mean what they mean to emerge.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,11 +21,21 @@ WORDS = {"--stage": "staging", "--install": "final", "--staging": "staging", "--
 REMOVALS = frozenset({"unmerge", "rage-clean", "depclean", "prune", "clean", "deselect", "config"})
 """Actions on what is installed."""
 
+EARLY_ACTIONS = frozenset({"help", "moo", "status"})
+"""Actions for which emerge loads no root."""
+
 REPOSITORY_ACTIONS = frozenset({"sync", "regen", "metadata"})
 """Actions on repositories, which both roots share."""
 
 STAGING_ONLY_OPTIONS = ("--fetchonly", "--fetch-all-uri", "--buildpkgonly")
 """Options after which there is nothing to install."""
+
+JUDGED_BY_EBUILDS = (
+    "--newuse", "--changed-use", "--reinstall", "--newrepo", "--changed-deps", "--changed-slot",
+)  # fmt: skip
+"""Options that ask for what no longer fits its ebuild or the USE flags to be built again.
+In final, where they would refuse what staging has built just now, they mean nothing:
+what was built again replaces what is there (``--rebuilt-binaries``)."""
 
 ROOT_OPTIONS = {
     "--root": "ROOT",
@@ -40,6 +51,8 @@ class Call:
 
     word: str | None
     args: tuple[str, ...]
+    defaults: str = ""
+    """The caller's EMERGE_DEFAULT_OPTS."""
 
     @property
     def only(self) -> str | None:
@@ -47,17 +60,26 @@ class Call:
         return WORDS[self.word] if self.word else None
 
 
-def split_word(argv: Sequence[str]) -> Call:
-    """Return the call, its first argument taken off when that names a root."""
-    if argv and argv[0] in WORDS:
-        return Call(argv[0], tuple(argv[1:]))
-    return Call(None, tuple(argv))
+def split_word(argv: Sequence[str], *, defaults: str = "") -> Call:
+    """Return the call, its first argument taken off when that names a root.
+
+    :class:`UsageError` when it stands elsewhere.
+    """
+    for late in WORDS.keys() & set(argv[1:]):
+        raise UsageError(
+            f"{late} is not the first argument",
+            hint=f"Only there it chooses a root: {late} {shlex.join(a for a in argv if a != late)}",
+        )
+    word = argv[0] if argv and argv[0] in WORDS else None
+    return Call(word, tuple(argv[1:] if word else argv), defaults)
 
 
-def roots(call: Call, action: str | None, opts: Mapping[str, Any]) -> tuple[str, ...]:
+def roots(
+    call: Call, action: str | None, opts: Mapping[str, Any], arguments: Sequence[str]
+) -> tuple[str, ...]:
     """Return the roots that this call acts on, in order.
 
-    ``action`` and ``opts`` are what Portage's parser made of it.
+    ``action``, ``opts`` and ``arguments`` are what Portage's parser made of it.
     :class:`UsageError` when an option names a root of its own.
     """
     for option, variable in ROOT_OPTIONS.items():
@@ -69,13 +91,15 @@ def roots(call: Call, action: str | None, opts: Mapping[str, Any]) -> tuple[str,
     kind = "deselect" if "--deselect" in opts and opts["--deselect"] != "n" else action
     if kind in REPOSITORY_ACTIONS:
         return ("staging",)
-    if kind is not None:
-        return (call.only or "final",)
-    if "--search" in opts or "--list-sets" in opts:
+    if kind == "search" or "--search" in opts:
+        # Final knows binary packages only, and so would not find what can be built.
+        return (call.only or "staging",)
+    if kind is not None or "--list-sets" in opts:
         return (call.only or "final",)
     if call.only:
         return (call.only,)
-    if any(option in opts for option in STAGING_ONLY_OPTIONS):
+    nothing_to_do = not arguments and "--resume" not in opts
+    if nothing_to_do or any(option in opts for option in STAGING_ONLY_OPTIONS):
         return ("staging",)
     return ("staging", "final")
 
