@@ -10,7 +10,7 @@ MY_P="${P}.dfsg"
 
 DESCRIPTION="Tool command language, for what builds by scripts in it"
 HOMEPAGE="https://www.tcl-lang.org/"
-SRC_URI="debian://tcl8.6/tcl8.6_${PV}+dfsg.orig.tar.gz -> ${MY_P}.tar.gz"
+SRC_URI="debian://tcl$(ver_cut 1-2)/tcl$(ver_cut 1-2)_${PV}+dfsg.orig.tar.gz -> ${MY_P}.tar.gz"
 S="${WORKDIR}/tcl${PV}/unix"
 
 LICENSE="tcltk"
