@@ -44,12 +44,11 @@ def parse_line(line: str) -> tuple[str, Entry] | None:
     mtime = extra = ""
     path = rest
     if kind == "obj":
-        path, _, tail = rest.rpartition(" ")
-        path, _, extra = path.rpartition(" ")
-        mtime = tail
+        file, _, mtime = rest.rpartition(" ")
+        path, _, extra = file.rpartition(" ")
     elif kind == "sym":
-        path, _, tail = rest.rpartition(" -> ")
-        extra, _, mtime = tail.rpartition(" ")
+        link, _, mtime = rest.rpartition(" ")
+        path, _, extra = link.rpartition(" -> ")
     elif kind not in ("dir", "dev", "fif"):
         return None
     if not path or (kind in ("obj", "sym") and not (extra and mtime.isdigit())):

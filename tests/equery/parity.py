@@ -281,6 +281,9 @@ list
 """.replace("/PREFIX", EPREFIX)
 
 EXPLAINED = {
+    "-N which '*'": "gentoolkit's message names a function of its own",
+    "-h": _HELP,
+    "list -h": f"{_HELP}; gentoolkit warns of a change of 2008 on standard error",
     "--version": "our own name and version",
     "-N depends --depth=x beta": f"{_HELP}; the error goes to standard error, as everywhere else",
     "belongs -h": "gentoolkit declares -h with an argument there and rejects it",
