@@ -54,13 +54,10 @@ src_test() {
 }
 
 src_install() {
-	dobin bzip2 bzip2recover bzdiff bzgrep bzmore
+	# bzdiff, bzgrep and bzmore are shell scripts; a prefix need not have a shell.
+	dobin bzip2 bzip2recover
 	dosym bzip2 /usr/bin/bunzip2
 	dosym bzip2 /usr/bin/bzcat
-	dosym bzdiff /usr/bin/bzcmp
-	dosym bzgrep /usr/bin/bzegrep
-	dosym bzgrep /usr/bin/bzfgrep
-	dosym bzmore /usr/bin/bzless
 
 	dolib.so libbz2.so.${PV}
 	dosym libbz2.so.${PV} /usr/$(get_libdir)/libbz2.so.1.0
@@ -69,6 +66,6 @@ src_install() {
 	use static-libs && dolib.a "${T}"/libbz2.a
 
 	doheader bzlib.h
-	doman bzip2.1 bzdiff.1 bzgrep.1 bzmore.1
+	doman bzip2.1
 	dodoc CHANGES README README.COMPILATION.PROBLEMS
 }

@@ -39,4 +39,6 @@ src_install() {
 	find "${ED}" -name '*.la' -delete || die
 	# The manual pages say the same.
 	rm -r "${ED}/usr/share/doc/${PF}/html" || die
+	# Tells what pkg-config tells, by a shell, which a prefix need not have.
+	rm "${ED}"/usr/bin/pcre2-config "${ED}"/usr/share/man/man1/pcre2-config.1 || die
 }

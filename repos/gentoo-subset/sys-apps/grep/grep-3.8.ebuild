@@ -29,6 +29,9 @@ src_configure() {
 
 src_install() {
 	default
-	# info is read by a program that no prefix has; egrep and fgrep are shell scripts.
+	# info is read by a program that no prefix has.
 	rm -rf "${ED}/usr/share/info" || die
+	# Shell scripts, obsolete since this release, that call grep -E and grep -F; a prefix
+	# need not have a shell.
+	rm "${ED}"/usr/bin/{e,f}grep "${ED}"/usr/share/man/man1/{e,f}grep.1 || die
 }

@@ -161,8 +161,9 @@ src_install() {
 		dir=$(get_libdir)
 	fi
 
-	# Aids for debugging that want perl or bash, and one for repairing a machine.
-	rm -f "${ED}"/usr/bin/{catchsegv,memusage,mtrace,pcprofiledump,sotruss,tzselect,xtrace} \
+	# Aids for debugging that want perl or bash, and one for repairing a machine. What ldd
+	# tells, the loader tells by itself: ld-linux-x86-64.so.2 --list <program>.
+	rm -f "${ED}"/usr/bin/{catchsegv,ldd,memusage,mtrace,pcprofiledump,sotruss,tzselect,xtrace} \
 		"${ED}"{,/usr}/sbin/sln "${ED}"{,/usr}/"${dir}"/lib{memusage,pcprofile}.so || die
 	rm -rf "${ED}/usr/${dir}/audit" "${ED}/usr/share/info" "${ED}/var" || die
 
