@@ -16,13 +16,10 @@ if TYPE_CHECKING:
         PrefixError as PrefixError,
         UsageError as UsageError,
     )
-    from flatcar_prefix.lifecycle import (
-        list_prefixes as list_prefixes,
-        load as load,
-        setup as setup,
-        uninstall as uninstall,
-    )
+    from flatcar_prefix.lifecycle import setup as setup, update as update
     from flatcar_prefix.prefix import Prefix as Prefix, Root as Root
+    from flatcar_prefix.registry import list_prefixes as list_prefixes, load as load
+    from flatcar_prefix.removal import uninstall as uninstall
     from flatcar_prefix.sysext import sysext as sysext
     from flatcar_prefix.verify import verify as verify
 
@@ -36,12 +33,13 @@ _PLACES = {
     "PrefixError": "errors",
     "Root": "prefix",
     "UsageError": "errors",
-    "list": "lifecycle:list_prefixes",
-    "list_prefixes": "lifecycle",
-    "load": "lifecycle",
+    "list": "registry:list_prefixes",
+    "list_prefixes": "registry",
+    "load": "registry",
     "setup": "lifecycle",
     "sysext": "sysext:sysext",
-    "uninstall": "lifecycle",
+    "uninstall": "removal",
+    "update": "lifecycle",
     "verify": "verify:verify",
 }
 

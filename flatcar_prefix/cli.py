@@ -12,7 +12,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
-from flatcar_prefix import __version__, bootstrap, lifecycle, messages, privileges, toolchain
+from flatcar_prefix import (
+    __version__,
+    bootstrap,
+    lifecycle,
+    messages,
+    privileges,
+    registry,
+    removal,
+    toolchain,
+)
 from flatcar_prefix.boards import BOARDS, DEFAULT_BOARD, board
 from flatcar_prefix.errors import PrefixError, UsageError
 from flatcar_prefix.messages import Talkative
@@ -124,7 +133,7 @@ def _module_parser(parser: argparse.ArgumentParser, module: str) -> None:
     loaded.add_arguments(parser)
 
     def handler(args: argparse.Namespace) -> int:
-        return int(loaded.run_cli(lifecycle.load(args.name, board=args.board), args))
+        return int(loaded.run_cli(registry.load(args.name, board=args.board), args))
 
     parser.set_defaults(handler=handler)
 
@@ -140,7 +149,7 @@ def _verify_parser(parser: argparse.ArgumentParser, verb: str | None) -> None:
     verify.add_arguments(parser)
 
     def handler(args: argparse.Namespace) -> int:
-        prefix = lifecycle.load(args.name, board=args.board) if args.name else None
+        prefix = registry.load(args.name, board=args.board) if args.name else None
         return verify.run(
             prefix.root("staging" if args.staging else "final") if prefix else None,
             args.directory,
@@ -244,7 +253,7 @@ def _uninstall_parser(parser: argparse.ArgumentParser) -> None:
 def _uninstall(args: argparse.Namespace) -> int:
     with Talkative() as say:
         where = getattr(args, "staging_dir", None)
-        lifecycle.uninstall(where or args.name, board=None if where else args.board, say=say)
+        removal.uninstall(where or args.name, board=None if where else args.board, say=say)
     return 0
 
 
@@ -254,7 +263,7 @@ def _list_parser(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(args: argparse.Namespace) -> int:
-    prefixes = lifecycle.list_prefixes()
+    prefixes = registry.list_prefixes()
     if args.json:
         print(json.dumps([summary(p) for p in prefixes], indent=2))
         return 0
@@ -309,7 +318,7 @@ def _show_parser(parser: argparse.ArgumentParser) -> None:
 
 
 def _show(args: argparse.Namespace) -> int:
-    prefix = lifecycle.load(args.name, board=args.board)
+    prefix = registry.load(args.name, board=args.board)
     if args.env:
         for name, value in prefix.root(args.env).environment().items():
             print(f"{name}={shlex.quote(value)}")
@@ -353,7 +362,7 @@ def _update_parser(parser: argparse.ArgumentParser) -> None:
 
 
 def _update(args: argparse.Namespace) -> int:
-    prefix = lifecycle.load(args.name, board=args.board)
+    prefix = registry.load(args.name, board=args.board)
     with Talkative() as say:
         prefix = lifecycle.update(prefix, first=args.first_stage, until=args.last_stage, say=say)
     return _tell_state(prefix)
@@ -370,7 +379,7 @@ def _overlays_parser(parser: argparse.ArgumentParser) -> None:
 def _overlays(args: argparse.Namespace) -> int:
     from flatcar_prefix import overlays
 
-    prefix = lifecycle.load(args.name, board=args.board)
+    prefix = registry.load(args.name, board=args.board)
     if args.action != "list":
         if not args.overlay:
             raise UsageError(f"nothing to {args.action}", hint="Name one or more overlays.")
@@ -392,10 +401,10 @@ def _regen_parser(parser: argparse.ArgumentParser) -> None:
 def _regen(args: argparse.Namespace) -> int:
     from flatcar_prefix import depcache
 
-    known = lifecycle.list_prefixes()
+    known = registry.list_prefixes()
     if not args.name and not known:
         raise PrefixError("there is no prefix", hint="Make one first: setup_prefix <name> <path>.")
-    prefix = lifecycle.load(args.name, board=args.board) if args.name else known[0]
+    prefix = registry.load(args.name, board=args.board) if args.name else known[0]
     with Talkative() as say:
         outcome = depcache.warm(prefix, jobs=args.jobs or lifecycle.jobs(), say=say)
     messages.info(f"the metadata of {outcome.ebuilds} ebuilds are cached")

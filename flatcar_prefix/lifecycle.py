@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The life of a prefix: set up, found again, made anew, removed.
+"""The life of a prefix: set up, made anew, brought up to date.
 
 Every step is recorded as done only after it is, so that the same command continues
 after whatever interrupted it; wrappers come last, so that nobody finds one that leads
@@ -8,13 +8,10 @@ to half a prefix.
 
 from __future__ import annotations
 
-import errno
 import os
 import re
-import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,19 +23,20 @@ from flatcar_prefix import (
     makeconf,
     portage_api,
     prefix as prefixes,
+    registry,
+    removal,
     repositories as repos,
     sdk as sdks,
     toolchain as toolchains,
     wrappers,
 )
-from flatcar_prefix.boards import BOARDS, DEFAULT_BOARD, Board, board as board_of
+from flatcar_prefix.boards import DEFAULT_BOARD, Board, board as board_of
 from flatcar_prefix.errors import PrefixError, UsageError
-from flatcar_prefix.messages import Quiet
+from flatcar_prefix.guards import filesystem_errors, locked
+from flatcar_prefix.messages import QUIET, Quiet
 from flatcar_prefix.prefix import Prefix
 
 BOOTSTRAPS = ("source", "import", "none")
-
-QUIET = Quiet()
 
 
 @dataclass(frozen=True)
@@ -227,7 +225,7 @@ def _remove_old(asked: Request, say: Quiet) -> None:
                 hint="Remove it yourself, or name another directory.",
             )
     if (asked.staging_dir / prefixes.RECORD_NAME).exists():
-        remove(prefixes.read(asked.staging_dir), say=say)
+        removal.remove(prefixes.read(asked.staging_dir), say=say)
 
 
 def _is_own(asked: Request, directory: Path) -> bool:
@@ -317,7 +315,7 @@ def _create(sdk: sdks.Sdk, prefix: Prefix) -> None:
         prefix.staging_dir.mkdir(parents=True, exist_ok=True)
         prefixes.write(prefix)
         if prefix.staging_dir != sdk.staging_dir(prefix.board, prefix.name):
-            _remember(sdk, prefix)
+            registry.remember(sdk, prefix)
 
 
 def jobs() -> int:
@@ -338,193 +336,3 @@ def configure(prefix: Prefix, *, say: Quiet = QUIET) -> None:
     for root in (prefix.staging, prefix.final):
         configroot.write(root, jobs=jobs(), launcher=launcher, features=features)
         configroot.check(root)
-
-
-@contextmanager
-def filesystem_errors(place: Path) -> Iterator[None]:
-    """Within, what the file system refuses becomes a :class:`PrefixError`."""
-    from portage.exception import PortageException
-
-    try:
-        yield
-    except (OSError, PortageException) as error:
-        number = getattr(error, "errno", None)
-        if number == errno.ENOSPC or "No space" in str(error):
-            hint = f"Make room on the file system of {place}, and run the same command again."
-        elif number in (errno.EACCES, errno.EPERM, errno.EROFS):
-            hint = "Run it as root, or name directories that you can write to."
-        else:
-            hint = "Run the same command again when that is put right."
-        where = getattr(error, "filename", None) or place
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise PrefixError(f"cannot write {where}: {reason}", hint=hint) from error
-
-
-@contextmanager
-def locked(sdk: sdks.Sdk, name: str, board: Board) -> Iterator[None]:
-    """Within, no other process sets up, changes or removes this prefix.
-
-    Portage's locks; :class:`PrefixError` at once when somebody else is at it.
-    """
-    portage_api.import_portage()
-    from portage.exception import TryAgain
-    from portage.locks import lockfile, unlockfile
-
-    directory = sdk.state_dir / "locks"
-    with filesystem_errors(directory):
-        directory.mkdir(parents=True, exist_ok=True)
-        try:
-            lock = lockfile(
-                os.fspath(directory / f"{name}-{board.name}"),
-                wantnewlockfile=1,
-                flags=os.O_NONBLOCK,
-            )
-        except TryAgain:
-            raise PrefixError(
-                f"another program is at work on {name}-{board.name}",
-                hint="Wait for it to end, or end it; then run the same command again.",
-            ) from None
-    try:
-        yield
-    finally:
-        unlockfile(lock)
-
-
-def _links(sdk: sdks.Sdk) -> Path:
-    return sdk.state_dir / "prefixes"
-
-
-def _remember(sdk: sdks.Sdk, prefix: Prefix) -> None:
-    """Note where a prefix is whose staging directory is not at its usual place."""
-    _links(sdk).mkdir(parents=True, exist_ok=True)
-    link = _links(sdk) / prefix.id
-    link.unlink(missing_ok=True)
-    link.symlink_to(prefix.staging_dir)
-
-
-def _staging_dirs(sdk: sdks.Sdk) -> Iterator[Path]:
-    for board in BOARDS.values():
-        base = sdk.staging_dir(board, "x").parent
-        if base.is_dir():
-            yield from sorted(base.iterdir())
-    if _links(sdk).is_dir():
-        yield from (Path(os.readlink(link)) for link in sorted(_links(sdk).iterdir()))
-
-
-def list_prefixes(*, scripts_dir: Path | str | None = None) -> list[Prefix]:
-    """Return all prefixes of this machine that have a readable record, by name."""
-    sdk = sdks.detect(scripts_dir=Path(scripts_dir) if scripts_dir else None)
-    found: dict[Path, Prefix] = {}
-    for directory in _staging_dirs(sdk):
-        try:
-            found[directory] = prefixes.read(directory)
-        except (OSError, PrefixError):
-            continue
-    return sorted(found.values(), key=lambda p: (p.name, p.board.name))
-
-
-def load(name: str, *, board: str | None = None, complete: bool = False) -> Prefix:
-    """Return the prefix of that name.
-
-    Of several boards, the one set up first; ``name`` may also be ``<name>-<board>``, or
-    a staging directory. :class:`PrefixError` when there is none, or when ``complete``
-    is asked for and it is not.
-    """
-    if board is not None:
-        board_of(board)
-    if "/" in name:
-        return _load_from(Path(name))
-    fitting = [
-        p
-        for p in list_prefixes()
-        if (p.name == name and board in (None, p.board.name)) or (board is None and p.id == name)
-    ]
-    if not fitting:
-        names = ", ".join(p.id for p in list_prefixes())
-        raise PrefixError(
-            f"there is no prefix {name!r}{f' for {board}' if board else ''}",
-            hint=f"There are: {names}." if names else "Make it: setup_prefix <name> <prefix path>.",
-        )
-    prefix = min(fitting, key=lambda p: p.created)
-    if complete and not prefix.complete:
-        raise PrefixError(
-            f"the prefix {prefix.id} is not set up completely",
-            hint=f"Continue: {setup_command(prefix)}",
-        )
-    return prefix
-
-
-def _load_from(directory: Path) -> Prefix:
-    try:
-        return prefixes.read(directory.absolute())
-    except OSError as error:
-        raise PrefixError(
-            f"there is no prefix in {directory}: {error.strerror}",
-            hint="Name the staging directory of one, or see `flatcar-prefix list`.",
-        ) from error
-
-
-def setup_command(prefix: Prefix) -> str:
-    """Return the command line that continues the set-up of ``prefix``."""
-    words = ["setup_prefix"]
-    if prefix.board.name != DEFAULT_BOARD:
-        words.append(f"--board={prefix.board.name}")
-    if prefix.bootstrap != "source":
-        words.append(f"--bootstrap={prefix.bootstrap}")
-    return " ".join([*words, prefix.name, prefix.eprefix])
-
-
-def uninstall(name: str, *, board: str | None = None, say: Quiet = QUIET) -> None:
-    """Remove a prefix: its directories, its wrappers and every trace.
-
-    Only what has a record of this program's is removed.
-    """
-    prefix = load(name, board=board)
-    with locked(sdks.detect(), prefix.name, prefix.board):
-        remove(prefix, say=say)
-
-
-def remove(prefix: Prefix, *, say: Quiet = QUIET) -> None:
-    """Remove what was created for ``prefix``, the record last."""
-    sdk = sdks.detect()
-    with filesystem_errors(prefix.staging_dir):
-        for wrapper in wrappers.remove(prefix):
-            say(f"removed {wrapper}")
-        for directory in _removable(prefix):
-            remove_tree(directory, last=prefixes.RECORD_NAME)
-            say(f"removed {directory}")
-        (_links(sdk) / prefix.id).unlink(missing_ok=True)
-
-
-def _removable(prefix: Prefix) -> Iterator[Path]:
-    """Yield the directories to remove, staging with the record last."""
-    for directory in (prefix.final_dir, prefix.staging_dir):
-        if directory.is_symlink():
-            raise PrefixError(
-                f"{directory} is a symbolic link, not the directory that was made",
-                hint="Remove the link, or what it leads to, yourself.",
-            )
-        if directory.exists():
-            _refuse_mounts(directory)
-            yield directory
-
-
-def _refuse_mounts(directory: Path) -> None:
-    inside = f"{os.path.realpath(directory)}/"
-    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
-        place = line.split()[4].encode().decode("unicode_escape")
-        if f"{place}/".startswith(inside):
-            raise PrefixError(
-                f"{place} is mounted inside the prefix",
-                hint=f"Unmount it first: umount {place}",
-            )
-
-
-def remove_tree(directory: Path, *, last: str) -> None:
-    """Remove ``directory``, the entry ``last`` last; no symbolic link is followed."""
-    for entry in sorted(directory.iterdir(), key=lambda path: path.name == last):
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
-    directory.rmdir()

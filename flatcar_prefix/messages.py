@@ -68,6 +68,9 @@ class Quiet:
         """A step is still at it, about once a second."""
 
 
+QUIET = Quiet()
+
+
 class Talkative(Quiet):
     """Tells the user: on a terminal in a line that changes, else every half minute."""
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from flatcar_prefix import lifecycle, prefix as prefixes, repositories as repos, sdk
+from flatcar_prefix import guards, lifecycle, prefix as prefixes, repositories as repos, sdk
 from flatcar_prefix.errors import PrefixError
-from flatcar_prefix.messages import Quiet
+from flatcar_prefix.messages import QUIET, Quiet
 from flatcar_prefix.prefix import Prefix, Repository
 
 
@@ -19,7 +19,7 @@ def custom(prefix: Prefix) -> tuple[Repository, ...]:
     return tuple(r for r in prefix.repositories if (r.priority or 0) > top)
 
 
-def add(prefix: Prefix, locations: Sequence[Path | str], *, say: Quiet = lifecycle.QUIET) -> Prefix:
+def add(prefix: Prefix, locations: Sequence[Path | str], *, say: Quiet = QUIET) -> Prefix:
     """Add overlays above those that the prefix has; return the prefix as it is then.
 
     :class:`PrefixError` for what :func:`flatcar_prefix.repositories.add_overlays`
@@ -30,7 +30,7 @@ def add(prefix: Prefix, locations: Sequence[Path | str], *, say: Quiet = lifecyc
     return _change(prefix, found, say)
 
 
-def remove(prefix: Prefix, names: Sequence[str], *, say: Quiet = lifecycle.QUIET) -> Prefix:
+def remove(prefix: Prefix, names: Sequence[str], *, say: Quiet = QUIET) -> Prefix:
     """Take overlays away, each named by its name or its directory; return the prefix."""
     known = {word: r for r in custom(prefix) for word in (r.name, str(r.location))}
     gone = []
@@ -50,7 +50,7 @@ def remove(prefix: Prefix, names: Sequence[str], *, say: Quiet = lifecycle.QUIET
 def _change(prefix: Prefix, repositories: tuple[Repository, ...], say: Quiet) -> Prefix:
     """Write the configuration for these repositories; put the old one back if that fails."""
     changed = replace(prefix, repositories=repositories)
-    with lifecycle.locked(sdk.detect(), prefix.name, prefix.board):
+    with guards.locked(sdk.detect(), prefix.name, prefix.board):
         try:
             lifecycle.configure(changed, say=say)
         except BaseException:
