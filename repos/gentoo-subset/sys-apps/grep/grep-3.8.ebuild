@@ -33,5 +33,5 @@ src_install() {
 	rm -rf "${ED}/usr/share/info" || die
 	# Shell scripts, obsolete since this release, that call grep -E and grep -F; a prefix
 	# need not have a shell.
-	rm "${ED}"/usr/bin/{e,f}grep "${ED}"/usr/share/man/man1/{e,f}grep.1 || die
+	rm "${ED}"/usr/bin/{e,f}grep || die
 }
