@@ -9,9 +9,8 @@ to half a prefix.
 from __future__ import annotations
 
 import os
-import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from flatcar_prefix import (
     buildhost,
     configroot,
     depcache,
-    makeconf,
     portage_api,
     prefix as prefixes,
     registry,
@@ -155,11 +153,13 @@ def check_place(place: Path | str, what: str) -> Path:
 
 
 def _setup_locked(sdk: sdks.Sdk, asked: Request, *, force: bool, say: Quiet) -> Prefix:
+    planned = None
     if force:
+        planned = _plan(sdk, asked)  # what is wrong with it shows before anything is removed
         _remove_old(asked, say)
     old = _existing(asked)
     if old is None:
-        prefix = _plan(sdk, asked)
+        prefix = planned or _plan(sdk, asked)
         say(f"toolchain: {prefix.toolchain.kind}, {prefix.toolchain.version}")
         _create(sdk, prefix)
     else:
@@ -221,7 +221,7 @@ def _remove_old(asked: Request, say: Quiet) -> None:
     for directory in (asked.staging_dir, asked.final_dir):
         if _occupied(directory) and not _is_own(asked, directory):
             raise PrefixError(
-                f"{directory} exists and is no prefix of this program's{_shell_version(directory)}",
+                f"{directory} exists and is no prefix of this program's{removal.whose(directory)}",
                 hint="Remove it yourself, or name another directory.",
             )
     if (asked.staging_dir / prefixes.RECORD_NAME).exists():
@@ -238,23 +238,6 @@ def _occupied(directory: Path) -> bool:
     return directory.is_symlink() or (
         directory.exists() and (not directory.is_dir() or any(directory.iterdir()))
     )
-
-
-def _shell_version(directory: Path) -> str:
-    """Return words that say whose directory this is, where that can be seen."""
-    for make_conf in _make_confs(directory / "root"):
-        text = make_conf.read_text(encoding="utf-8", errors="replace")
-        if makeconf.GENERATED not in text:
-            return " (it looks like one that the shell version made)"
-        if match := re.search(r'^FLATCAR_PREFIX_STAGING="(.*)"$', text, re.MULTILINE):
-            return f" (it is the final root of the prefix in {match[1]})"
-    return ""
-
-
-def _make_confs(root: Path, depth: int = 4) -> Iterator[Path]:
-    """Yield the make.conf files of prefixes below a root; an EPREFIX is not deep."""
-    for level in range(1, depth + 1):
-        yield from sorted(root.glob("*/" * level + "etc/portage/make.conf"))
 
 
 def _existing(asked: Request) -> Prefix | None:
@@ -276,7 +259,7 @@ def _existing(asked: Request) -> Prefix | None:
     for directory in (asked.staging_dir, asked.final_dir):
         if _occupied(directory):
             raise PrefixError(
-                f"{directory} exists already{_shell_version(directory)}",
+                f"{directory} exists already{removal.whose(directory)}",
                 hint="Remove it, or name another by --staging_dir and --final_dir.",
             )
     return None

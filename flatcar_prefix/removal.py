@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from flatcar_prefix import prefix as prefixes, registry, sdk as sdks, wrappers
+from flatcar_prefix import makeconf, prefix as prefixes, registry, sdk as sdks, wrappers
+from flatcar_prefix.boards import BOARDS, board as board_of
 from flatcar_prefix.errors import PrefixError
 from flatcar_prefix.guards import filesystem_errors, locked
 from flatcar_prefix.messages import QUIET, Quiet
@@ -20,18 +22,53 @@ def uninstall(name: str, *, board: str | None = None, say: Quiet = QUIET) -> Non
 
     Only what has a record of this program's is removed.
     """
+    _refuse_unrecorded(name, board)
     prefix = registry.load(name, board=board)
     with locked(sdks.detect(), prefix.name, prefix.board):
         remove(prefix, say=say)
+
+
+def _refuse_unrecorded(name: str, board: str | None) -> None:
+    """Raise :class:`PrefixError` for directories at a prefix's place that are no prefix."""
+    sdk = sdks.detect()
+    for known in [board_of(board)] if board else BOARDS.values():
+        directory = sdk.staging_dir(known, name)
+        if "/" not in name and (words := whose(directory)) and not _has_record(directory):
+            raise PrefixError(
+                f"{directory} has no record of this program's{words}",
+                hint="Remove it by what has made it, or yourself.",
+            )
+
+
+def _has_record(directory: Path) -> bool:
+    return (directory / prefixes.RECORD_NAME).is_file()
+
+
+def whose(directory: Path) -> str:
+    """Return words that say whose directory this is, where that can be seen."""
+    for make_conf in _make_confs(directory / "root"):
+        text = make_conf.read_text(encoding="utf-8", errors="replace")
+        if makeconf.GENERATED not in text:
+            return " (it looks like one that the shell version made)"
+        if match := re.search(r'^FLATCAR_PREFIX_STAGING="(.*)"$', text, re.MULTILINE):
+            return f" (it is the final root of the prefix in {match[1]})"
+    return ""
+
+
+def _make_confs(root: Path, depth: int = 4) -> Iterator[Path]:
+    """Yield the make.conf files of prefixes below a root; an EPREFIX is not deep."""
+    for level in range(1, depth + 1):
+        yield from sorted(root.glob("*/" * level + "etc/portage/make.conf"))
 
 
 def remove(prefix: Prefix, *, say: Quiet = QUIET) -> None:
     """Remove what was created for ``prefix``, the record last."""
     sdk = sdks.detect()
     with filesystem_errors(prefix.staging_dir):
+        directories = list(_removable(prefix))  # all are looked at before the first goes
         for wrapper in wrappers.remove(prefix):
             say(f"removed {wrapper}")
-        for directory in _removable(prefix):
+        for directory in directories:
             remove_tree(directory, last=prefixes.RECORD_NAME)
             say(f"removed {directory}")
         registry.forget(sdk, prefix)
