@@ -42,20 +42,22 @@ def import_portage() -> Any:
 class _Users(dict[str, str]):
     """As much of a ``portage.config`` as says which user Portage drops privileges to."""
 
-    features: frozenset[str] = frozenset() if os.geteuid() == 0 else frozenset({"unprivileged"})
+    features: frozenset[str] = frozenset()
 
 
 def _initialise_users(portage: Any) -> None:
-    """Tell Portage the users before it asks, where the machine has no ``portage`` user.
+    """Tell Portage the users before it asks.
 
     The first lock or the first file it writes would make it load the machine's own
-    configuration, which there is none of, and complain.
+    configuration, which there is none of, or another's, and complain.
     """
-    from flatcar_prefix.sdk import portage_user
+    from flatcar_prefix.sdk import is_own_user, portage_user
 
     user, group = portage_user()
-    if user != "portage":
-        portage.data._init(_Users(PORTAGE_USERNAME=user, PORTAGE_GRPNAME=group))
+    users = _Users(PORTAGE_USERNAME=user, PORTAGE_GRPNAME=group)
+    if os.geteuid() != 0 and is_own_user(user):
+        users.features = frozenset({"unprivileged"})
+    portage.data._init(users)
 
 
 def check_version(version: str) -> None:
@@ -184,17 +186,26 @@ def run_exit_functions() -> None:
 def setting(sysroot: Path, name: str) -> str | None:
     """Return a variable of the configuration below ``sysroot``, None when it has none.
 
-    As ``portageq envvar`` does for a root of its own, such as a board's.
+    As ``portageq envvar`` does for a root of its own, such as a board's. Of repositories
+    it knows those that the root's own repos.conf names.
     """
     portage = import_portage()
     from portage.exception import PortageException
 
     where = os.fspath(sysroot)
+    env = {"PATH": os.defpath, "PORTAGE_REPOSITORIES": _repos_conf_text(sysroot)}
     try:
-        config = portage.config(
-            config_root=where, target_root=where, eprefix="", env={"PATH": os.defpath}
-        )
+        config = portage.config(config_root=where, target_root=where, eprefix="", env=env)
     except (PortageException, OSError):
         return None
     value = config.get(name)
     return None if value is None else str(value)
+
+
+def _repos_conf_text(root: Path) -> str:
+    """Return the text of a root's repos.conf, a file or a directory; see portage(5)."""
+    place = root / "etc/portage/repos.conf"
+    files = sorted(place.glob("[!.]*")) if place.is_dir() else [place]
+    return "".join(
+        f.read_text(encoding="utf-8") + "\n" for f in files if f.is_file() and f.suffix != "~"
+    ) or "[DEFAULT]\n"

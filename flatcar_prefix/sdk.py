@@ -82,7 +82,7 @@ def detect(
 def _container(root: Path, scripts: Path, env: Mapping[str, str]) -> Sdk:
     state = Path(env.get("FLATCAR_PREFIX_STATE_DIR", root / "var/lib/flatcar-prefix"))
     cache = Path(env.get("FLATCAR_PREFIX_CACHE_DIR", root / "var/cache/flatcar-prefix"))
-    user, group = ("sdk", "portage") if _exists("sdk", "portage") else portage_user()
+    user, group = portage_user()
     return Sdk(
         kind="container",
         scripts_dir=scripts,
@@ -135,12 +135,18 @@ def _own_dirs(root: Path, env: Mapping[str, str]) -> tuple[Path, Path]:
 def portage_user() -> tuple[str, str]:
     """Return the user and group that Portage drops privileges to.
 
-    ``portage`` where the machine has it; else the caller's own, which Portage takes
-    as it is.
+    The SDK's, or ``portage``, where the machine has it; else the caller's own, which
+    Portage takes as it is.
     """
-    if _exists("portage", "portage"):
-        return "portage", "portage"
+    for user in ("sdk", "portage"):
+        if _exists(user, "portage"):
+            return user, "portage"
     return pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
+
+
+def is_own_user(user: str) -> bool:
+    """Return whether ``user`` is the caller."""
+    return pwd.getpwuid(os.geteuid()).pw_name == user
 
 
 def _exists(user: str, group: str) -> bool:
