@@ -68,6 +68,10 @@ PROVIDED: Mapping[str, tuple[str, ...]] = {
 """What packages stand for each program, should the machine have it."""
 
 
+QA_CHECKS = "usr/lib/install-qa-check.d"
+"""Where, below the build host's prefix, Portage looks for checks of what was installed."""
+
+
 def is_gentoo(root: Path = Path("/")) -> bool:
     """Return whether this machine is Gentoo, with a Portage of its own and a profile.
 
@@ -150,6 +154,7 @@ def write(prefix: Prefix, *, features: Iterable[str]) -> None:
     write_text(config / "bashrc", bashrc)
     write_text(config / "profile/package.provided", package_provided(provided()))
     _link(config / "make.profile", _host_profile(prefix))
+    _link(host / QA_CHECKS, sdk.data_dir() / "eclass-helpers/install-qa-check.d")
     _write_globals(host)
 
 

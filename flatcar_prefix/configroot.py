@@ -48,13 +48,22 @@ def files(
             root, jobs=jobs, launcher=launcher, extra_features=features
         ),
         "repos.conf": makeconf.repos_conf(prefix.repositories, main_repo=prefix.main_repo),
-        "bashrc": (sdk.data_dir() / "eclass-helpers/bashrc").read_text(encoding="utf-8"),
+        "bashrc": _helper("bashrc"),
         f"package.accept_keywords/{OWN_FILE}": makeconf.atoms_file(_keywords(prefix)),
         f"package.mask/{OWN_FILE}": makeconf.atoms_file(_masks(prefix)),
         f"package.use/{OWN_FILE}": makeconf.atoms_file(_use(prefix)),
         "profile/package.provided": _provided(prefix),
+        **(
+            {"qa-check": _helper("install-qa-check.d/60flatcar-prefix")}
+            if prefix.native_host
+            else {}
+        ),
         **skel.files(prefix),
     }
+
+
+def _helper(name: str) -> str:
+    return (sdk.data_dir() / "eclass-helpers" / name).read_text(encoding="utf-8")
 
 
 def _keywords(prefix: Prefix) -> list[tuple[str, str, str]]:

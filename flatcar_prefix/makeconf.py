@@ -238,8 +238,16 @@ def _own_variables(root: Root, *, launcher: Sequence[str]) -> Section:
             "FLATCAR_PREFIX_TOOLCHAIN_SYSROOT": prefix.toolchain.sysroot,
             "FLATCAR_PREFIX_RUN": shlex.join(launcher),
             "FLATCAR_PREFIX_STAGING": os.fspath(prefix.staging_dir),
+            # A prefix for trials may lack what a self-contained one has, such as a shell.
+            "FLATCAR_PREFIX_QA": "error" if prefix.bootstrap == "source" else "warn",
+            **({"FLATCAR_PREFIX_QA_CHECK": qa_check(root)} if prefix.native_host else {}),
         },
     )
+
+
+def qa_check(root: Root) -> str:
+    """Return where the audit at build time is, for build hosts whose own place is not ours."""
+    return os.fspath(root.config_dir / "qa-check")
 
 
 def make_conf_user() -> str:
