@@ -87,10 +87,14 @@ src_prepare() {
 	sed -i -e '/^build_all:/,/python-config$/s,Programs/_testembed,,' \
 		-e '/^\t-PYTHONPATH=$(DESTDIR)$(LIBDEST)/,/^$/d' Makefile.pre.in || die
 	grep -q 'compileall.py .$' Makefile.pre.in && die "Makefile.pre.in still compiles bytecode"
+	# Its parts are all below usr/lib, but for the library that programs are linked with.
+	sed -i 's,^BINLIBDEST=.*,BINLIBDEST= $(LIBDEST),' Makefile.pre.in || die
 	# ctypes.util.find_library() asks the loader's cache: the prefix's.
 	sed -i "s,'/sbin/ldconfig','${EPREFIX}/sbin/ldconfig'," Lib/ctypes/util.py || die
 	# There is no Tk in the prefix.
 	rm -r Lib/{idlelib,tkinter,turtledemo} Lib/turtle.py || die
+	# A shell script for upstream's maintainers.
+	rm Lib/ctypes/macholib/fetch_macholib* || die
 }
 
 src_configure() {
@@ -115,10 +119,11 @@ src_configure() {
 		--without-ensurepip
 		--without-static-libpython
 	)
-	# No debugging information, which would be stripped; and what calls itself in
-	# libpython need not go through the table for callers from outside.
-	local -x OPT="-DNDEBUG -fwrapv -Wall"
-	local -x CFLAGS_NODIST="-fno-semantic-interposition" LDFLAGS_NODIST="-fno-semantic-interposition"
+	# No debugging information, which would be stripped; calls within libpython need not
+	# go through the table for callers from outside; and assertions name files.
+	local -x OPT="-fwrapv -Wall"
+	local -x CFLAGS_NODIST="-fno-semantic-interposition -ffile-prefix-map=${S}=."
+	local -x LDFLAGS_NODIST="-fno-semantic-interposition"
 	# What configure would find out by running programs, on Linux with glibc.
 	ac_cv_aligned_required=no \
 	ac_cv_broken_nice=no \
@@ -177,6 +182,7 @@ forget_build() {
 	build_python=$(sed -n 's/^PYTHON_FOR_FREEZE=[[:space:]]*//p' Makefile) || die
 	sed -i -E \
 		-e "s,'?--with-build-python=[^' ]*'? ?,,g" \
+		-e "s, *-ffile-prefix-map=[^' ]*,,g" \
 		-e "s,${build_python},python${PYVER},g" \
 		-e "s,${NATIVE_DIR},.,g" \
 		-e "s,${S},.,g" \
