@@ -72,7 +72,7 @@ def shown(
     if entry.kind == "dir":
         text = screen.path(path)
     elif entry.kind == "sym" and not screen.piping:
-        text = screen.symlink(f"{path} -> {entry.extra.split()[0]}")
+        text = screen.symlink(f"{path} -> {''.join(entry.extra.split()[:1])}")
     if kind:
         text = f"{_SHOWN_KIND.get(entry.kind, entry.kind):>4} {text}"
     if timestamp:

@@ -89,8 +89,10 @@ class Installed:
         try:
             with open(f"{self.path}/{cpv}/{key}", "rb") as file:
                 return file.read()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return b""
+        except OSError as error:
+            raise QueryError(f"{error.filename}: {error.strerror}") from error
 
     def repository(self, cpv: str) -> str:
         return self.read(cpv, "repository").decode(errors="replace").strip()
