@@ -195,15 +195,13 @@ def _is_alive(staging_dir: Path) -> bool:
     return (staging_dir / prefixes.RECORD_NAME).exists()
 
 
-def _is_own_link(path: Path, staging_dir: Path | None = None) -> bool:
-    """Return whether this program made the link, for the prefix in ``staging_dir`` if given."""
+def _is_own_link(path: Path) -> bool:
+    """Return whether this program made the link, for any prefix."""
     target = os.readlink(path)
     if target not in {f"{path.name}-{board}" for board in BOARDS}:
         return False
-    mark = read_mark(path.with_name(target))
-    if mark is None:
-        return not os.path.lexists(path.with_name(target))
-    return staging_dir is None or mark.staging_dir == staging_dir
+    full = path.with_name(target)
+    return read_mark(full) is not None or not os.path.lexists(full)
 
 
 def _link_short(wrapper: Wrapper) -> bool:
@@ -242,13 +240,20 @@ def _own(prefix: Prefix) -> list[Path]:
     links, files = [], []
     for path in sorted(prefix.wrapper_dir.glob("*-prefix-*")):
         if path.is_symlink():
-            if path.name.endswith(f"-prefix-{prefix.name}") and _is_own_link(
-                path, prefix.staging_dir
-            ):
+            if _is_short_name(path, prefix):
                 links.append(path)
         elif (mark := read_mark(path)) and mark.staging_dir == prefix.staging_dir:
             files.append(path)
     return links + files
+
+
+def _is_short_name(link: Path, prefix: Prefix) -> bool:
+    """Return whether the link is a short name that this prefix was given."""
+    wanted = f"{link.name}-{prefix.board.name}"
+    if not link.name.endswith(f"-prefix-{prefix.name}") or os.readlink(link) != wanted:
+        return False
+    mark = read_mark(link)
+    return mark is None or mark.staging_dir == prefix.staging_dir
 
 
 def check(prefix: Prefix, tools: Mapping[str, Tool] | None = None) -> list[Finding]:
@@ -290,14 +295,13 @@ def _compare(path: Path, text: str, prefix: Prefix) -> Finding | None:
 def remove(prefix: Prefix) -> Iterator[Path]:
     """Remove all wrappers of ``prefix``, yielding the path of each.
 
-    A short name goes to the other board's prefix of the same name, if there is one.
+    A name that becomes free goes to the prefix whose short name it is, too: to the other
+    board's of the same name, if there is one.
     """
     for path in _own(prefix):
-        is_link = path.is_symlink()
         path.unlink()
         yield path
-        if is_link:
-            _hand_on(path, prefix)
+        _hand_on(path, prefix)
 
 
 def _hand_on(short: Path, prefix: Prefix) -> None:

@@ -184,13 +184,15 @@ def _sudo(prefix: Prefix, tool: Tool) -> str:
     """Return the shell code that becomes root where the prefix is not the caller's own."""
     if not tool.needs_root:
         return ""
-    command = f'exec sudo --preserve-env={",".join(MEANT)} -- "${{self}}" "$@"'
+    needed = shlex.quote(f" * {tool.name} needs root here, and there is no sudo")
     return (
         "# The prefix of an ordinary user's own needs no other one.\n"
         f'if [ "${{uid}}" != 0 ] && ! [ -w {shlex.quote(os.fspath(prefix.staging_dir))} ]; then\n'
+        "\tif ! command -v sudo >/dev/null; then\n"
+        f"\t\techo {needed} >&2\n\t\techo ' * Run it as root.' >&2\n\t\texit 1\n\tfi\n"
         "\tself=${0}\n"
         '\tcase ${self} in\n\t*/*) ;;\n\t*) self=./${self} ;;\n\tesac\n'
-        f"\t{command}\n"
+        f'\texec sudo --preserve-env={",".join(MEANT)} -- "${{self}}" "$@"\n'
         "fi"
     )
 

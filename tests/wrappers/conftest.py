@@ -37,6 +37,8 @@ def toolbox() -> Iterator[InUse]:
     overlay = Overlay(base / "overlay", "tool-tests")
     overlay.ebuild("app-misc/greeting-1.0", GREETING, iuse="+loud quiet")
     overlay.ebuild("app-misc/letter-1.0", rdepend="app-misc/greeting")
+    overlay.write("eclass/tool-tests.eclass", "# nothing\n")
+    overlay.write("licenses/Tool-Tests", "Do as you like.\n")
     prefix = machine.setup("tooled", f"--custom_ebuild_overlays={overlay.path}")
     for kind in ("staging", "final"):
         (prefix.eroot(kind) / "etc/which-root").write_text(kind)

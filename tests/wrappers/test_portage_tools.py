@@ -140,7 +140,7 @@ def test_dispatch_conf_asks_at_the_terminal_and_keeps_history(workshop: InUse, k
     pid, descriptor = pty.fork()
     if pid == 0:
         wrapper = os.fspath(workshop.wrapper("dispatch-conf"))
-        os.execve(wrapper, [wrapper, f"--{kind}"], workshop.machine.environment())
+        os.execve(wrapper, [wrapper, f"--{kind}"], workshop.machine.environment(TERM="xterm"))
     said = b""
     try:
         while chunk := os.read(descriptor, 1000):
@@ -182,7 +182,8 @@ def test_fixpackages_goes_through_the_root(workshop: InUse, kind: str) -> None:
 
 def test_glsa_check_finds_the_announcements_of_the_repository(workshop: InUse, kind: str) -> None:
     done = run(workshop, "glsa-check", f"--{kind}", "--test", "all")
-    assert (done.returncode, done.stdout.strip()) == (0, "This system is not affected by any of the listed GLSAs"), done.stderr
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.strip() == "This system is not affected by any of the listed GLSAs"
 
 
 def test_equery_answers_about_its_root(workshop: InUse, kind: str) -> None:

@@ -17,9 +17,8 @@ RECORDER = """\
 #!/bin/sh
 # Records what it was given: words, environment, user, and what stands at the prefix.
 set -eu
-{
-	printf '%s\\0' "$@"
-} >"@OUT@/words"
+: >"@OUT@/words"
+[ "$#" = 0 ] || printf '%s\\0' "$@" >"@OUT@/words"
 env -0 >"@OUT@/env"
 id -u >"@OUT@/uid"
 pwd >"@OUT@/cwd"

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Wrappers as files: which there are, what is found wrong with them, and whose they are."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from machine import InUse, Machine, snapshot
+from tooling import checked, declare
+
+import flatcar_prefix as fp
+from flatcar_prefix import prefix as prefixes, wrappers
+from flatcar_prefix.errors import PrefixError
+from flatcar_prefix.prefix import Prefix
+
+MINIMAL = "[tool]\ndescription = true\npackage = sys-apps/coreutils\nroot = final\nentry = cross\n"
+
+
+def names(machine: Machine) -> set[str]:
+    return set(os.listdir(machine.bin))
+
+
+def states(prefix: InUse) -> dict[str, str]:
+    return {Path(row["path"]).name: row["state"] for row in checked(prefix)}
+
+
+def test_each_declaration_has_both_names(bare: InUse) -> None:
+    declared = {p.stem for p in (Path(__file__).parents[2] / "wrappers").glob("*.conf")}
+    wanted = {f"{tool}-prefix-{name}" for tool in declared for name in ("bare", "bare-amd64-usr")}
+    assert names(bare.machine) == wanted
+    assert checked(bare) == []
+
+
+def test_list_shows_each_wrapper_and_who_answers(bare: InUse) -> None:
+    rows = {r["tool"]: r for r in json.loads(bare.machine.ok(*fp_words(bare, "--list", "--json")).stdout)}
+    assert rows["emerge"]["root"] == "both"
+    assert rows["emaint"]["entry"] == "view"
+    assert rows["emaint"]["answers"].endswith("/emaint")
+    assert rows["equery"]["installed"]
+    assert (rows["eselect"]["installed"], rows["eselect"]["package"]) in (
+        (False, "app-admin/eselect"), (True, "app-admin/eselect"),
+    )  # fmt: skip
+    text = bare.machine.ok(*fp_words(bare, "--list")).stdout
+    assert text.splitlines()[0].split() == ["wrapper", "tool", "root", "entry", "installed"]
+    assert len(text.splitlines()) == len(rows) + 1
+
+
+def fp_words(prefix: InUse, *words: str) -> list[str]:
+    import sys
+
+    return [sys.executable, "-m", "flatcar_prefix", "wrappers", f"{prefix.name}-{prefix.board}", *words]
+
+
+def test_check_finds_what_is_missing_changed_left_over_or_outdated(bare: InUse) -> None:
+    bin_dir = bare.machine.bin
+    (bin_dir / "emaint-prefix-bare-amd64-usr").unlink()
+    (bin_dir / "emaint-prefix-bare").unlink()
+    changed = bin_dir / "ebuild-prefix-bare-amd64-usr"
+    changed.write_text(changed.read_text() + "# mine\n")
+    older = bin_dir / "equery-prefix-bare-amd64-usr"
+    version = fp.__version__
+    older.write_text(older.read_text().replace(f"wrapper {version} ", "wrapper 0.0.1 ", 1))
+    left = bin_dir / "retired-prefix-bare-amd64-usr"
+    left.write_text((bin_dir / "qlist-prefix-bare-amd64-usr").read_text())
+    (bare.staging_dir / "view/enter").unlink()
+    (bin_dir / "q-prefix-bare-amd64-usr").chmod(0o644)
+    assert states(bare) == {
+        "emaint-prefix-bare-amd64-usr": "missing",
+        "emaint-prefix-bare": "missing",
+        "ebuild-prefix-bare-amd64-usr": "changed",
+        "equery-prefix-bare-amd64-usr": "outdated",
+        "retired-prefix-bare-amd64-usr": "left-over",
+        "enter": "missing",
+        "q-prefix-bare-amd64-usr": "changed",
+    }
+    said = bare.machine.run(*fp_words(bare, "--check"))
+    assert (said.returncode, len(said.stderr.splitlines())) == (1, 8)
+    before = names(bare.machine)
+    assert bare.machine.run(*fp_words(bare)).returncode == 0
+    assert checked(bare) == []
+    assert names(bare.machine) ^ before == {left.name, "emaint-prefix-bare-amd64-usr", "emaint-prefix-bare"}
+
+
+def test_generating_again_changes_nothing(bare: InUse) -> None:
+    before = snapshot(bare.machine.bin, bare.staging_dir / "view")
+    times = {p: p.lstat().st_mtime_ns for p in bare.machine.bin.iterdir()}
+    said = bare.machine.ok(*fp_words(bare)).stdout
+    assert "as they should be" in said
+    assert snapshot(bare.machine.bin, bare.staging_dir / "view") == before
+    assert {p: p.lstat().st_mtime_ns for p in bare.machine.bin.iterdir()} == times
+
+
+def test_a_file_of_somebody_elses_is_neither_overwritten_nor_removed(bare: InUse) -> None:
+    bin_dir = bare.machine.bin
+    theirs = {
+        "emaint-prefix-bare-amd64-usr": "#!/bin/sh\necho mine\n",
+        "q-prefix-bare": "not ours either\n",
+        "own-prefix-bare-amd64-usr": "#!/bin/sh\n# flatcar-prefix wrapper of mine\n",
+    }
+    for name, text in theirs.items():
+        (bin_dir / name).unlink(missing_ok=True)
+        (bin_dir / name).write_text(text)
+    (bin_dir / "theirs-prefix-bare").symlink_to("/bin/true")
+    assert states(bare) == {"emaint-prefix-bare-amd64-usr": "in-the-way"}
+    said = bare.machine.run(*fp_words(bare))
+    assert said.returncode == 1
+    assert "somebody else's" in said.stderr
+    assert bare.machine.fp("uninstall", "bare").returncode == 0
+    assert names(bare.machine) == {*theirs, "theirs-prefix-bare"}
+    assert {n: (bin_dir / n).read_text() for n in theirs} == theirs
+
+
+def setup(machine: Machine, name: str, board: str = "amd64-usr") -> Prefix:
+    prefix = machine.setup(name, f"--board={board}")
+    return prefixes.read(prefix.staging_dir)
+
+
+def leads_to(machine: Machine, name: str) -> str:
+    text = (machine.bin / name).read_text()
+    return text.splitlines()[2].rpartition("the prefix ")[2].split()[0]
+
+
+@pytest.fixture
+def crowd(open_dir: Path) -> Machine:
+    return Machine(open_dir / "machine")
+
+
+@pytest.mark.parametrize("first", ["demo", "demo-amd64-usr"])
+def test_a_full_name_wins_over_another_prefixs_short_one(crowd: Machine, first: str) -> None:
+    second = {"demo": "demo-amd64-usr", "demo-amd64-usr": "demo"}[first]
+    setup(crowd, first)
+    setup(crowd, second)
+    assert leads_to(crowd, "q-prefix-demo") == "demo-amd64-usr"
+    assert leads_to(crowd, "q-prefix-demo-amd64-usr") == "demo-amd64-usr"
+    assert leads_to(crowd, "q-prefix-demo-amd64-usr-amd64-usr") == "demo-amd64-usr-amd64-usr"
+    for name in ("demo", "demo-amd64-usr"):
+        prefix = InUse(crowd, name, f"/usr/local/{name}")
+        assert checked(prefix) == []
+
+
+@pytest.mark.parametrize("gone", ["demo", "demo-amd64-usr", "a-prefix-demo", "demo2"])
+def test_uninstalling_takes_a_prefixs_own_wrappers_only(crowd: Machine, gone: str) -> None:
+    all_names = ["demo", "demo-amd64-usr", "a-prefix-demo", "demo2"]
+    for name in all_names:
+        setup(crowd, name)
+    assert crowd.fp("uninstall", f"{gone}-amd64-usr").returncode == 0
+    for name in all_names:
+        there = (crowd.bin / f"q-prefix-{name}-amd64-usr").exists()
+        if name == gone:
+            assert not there or leads_to(crowd, f"q-prefix-{name}-amd64-usr") != f"{name}-amd64-usr"
+        else:
+            assert leads_to(crowd, f"q-prefix-{name}-amd64-usr") == f"{name}-amd64-usr"
+            assert checked(InUse(crowd, name, f"/usr/local/{name}")) == []
+    left = [p.name for p in crowd.bin.iterdir() if not p.exists()]
+    assert left == []
+
+
+def test_the_short_name_is_the_first_boards_and_passes_on_to_the_other(crowd: Machine) -> None:
+    pytest.importorskip("shutil")
+    setup(crowd, "two")
+    try:
+        setup(crowd, "two", "arm64-usr")
+    except AssertionError as error:
+        if "aarch64" in str(error):
+            pytest.skip("no compiler for the other board is here")
+        raise
+    assert leads_to(crowd, "q-prefix-two") == "two-amd64-usr"
+    assert crowd.fp("uninstall", "two-amd64-usr").returncode == 0
+    assert leads_to(crowd, "q-prefix-two") == "two-arm64-usr"
+    assert crowd.fp("uninstall", "two-arm64-usr").returncode == 0
+    assert names(crowd) == set()
+
+
+def test_what_a_deleted_prefix_left_may_be_replaced(crowd: Machine) -> None:
+    import shutil
+
+    old = setup(crowd, "again")
+    shutil.rmtree(old.staging_dir)
+    shutil.rmtree(old.final_dir)
+    prefix = crowd.setup("again", f"--staging_dir={crowd.base}/elsewhere/staging")
+    assert "elsewhere" in prefix.wrapper("q").read_text()
+
+
+def test_a_wrapper_can_be_run_from_python(bare: InUse) -> None:
+    prefix = prefixes.read(bare.staging_dir)
+    result = prefix.wrapper("portageq").run("envvar", "EPREFIX")
+    assert (result.returncode, result.stdout) == (0, "/usr/local/bare\n")
+    with pytest.raises(PrefixError, match="no wrapper is declared for 'nonesuch'"):
+        prefix.wrapper("nonesuch")
+
+
+def test_an_undeclared_tool_goes_when_wrappers_are_written_again(bare: InUse) -> None:
+    path = declare(bare.machine, "mine", MINIMAL)
+    assert bare.machine.run(*fp_words(bare)).returncode == 0
+    assert {"mine-prefix-bare", "mine-prefix-bare-amd64-usr"} <= names(bare.machine)
+    path.unlink()
+    assert states(bare) == {"mine-prefix-bare-amd64-usr": "left-over", "mine-prefix-bare": "left-over"}
+    assert bare.machine.run(*fp_words(bare)).returncode == 0
+    assert not {"mine-prefix-bare", "mine-prefix-bare-amd64-usr"} & names(bare.machine)
+
+
+def test_nothing_is_left_half_written(bare: InUse) -> None:
+    assert not [n for n in names(bare.machine) if n.startswith(".")]
+
+
+def test_the_checksum_leaves_the_mark_itself_out(bare: InUse) -> None:
+    for path in bare.machine.bin.iterdir():
+        mark = wrappers.files.read_mark(path)  # type: ignore[attr-defined]
+        assert mark is not None
+        assert mark.unchanged
