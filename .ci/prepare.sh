@@ -11,7 +11,7 @@ VENV=${TOP}/.venv
 BUILD_PROGRAMS=(
 	gcc:gcc g++:g++ make:make ld:binutils patch:patch file:file gawk:gawk bison:bison
 	m4:m4 perl:perl xz:xz-utils bzip2:bzip2 pkg-config:pkg-config bwrap:bubblewrap
-	mksquashfs:squashfs-tools setpriv:util-linux
+	mksquashfs:squashfs-tools setpriv:util-linux scanelf:pax-utils
 )
 # shellcheck disable=SC2034
 TEST_PROGRAMS=(

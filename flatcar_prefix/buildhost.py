@@ -144,6 +144,10 @@ def write(prefix: Prefix, *, features: Iterable[str]) -> None:
     host = prefix.host_dir
     config = host / "etc/portage"
     programs = [host / name for name in makeconf.HOST_PROGRAMS]
+    for directory in programs:
+        # Nothing here may lead out of the prefix: what is written below would land there.
+        if directory.is_symlink():
+            directory.unlink()
     for directory in (config / "profile", host / "var/db/pkg", *programs):
         directory.mkdir(parents=True, exist_ok=True)
     write_text = portage_api.write_atomic
@@ -154,6 +158,8 @@ def write(prefix: Prefix, *, features: Iterable[str]) -> None:
     write_text(config / "bashrc", bashrc)
     write_text(config / "profile/package.provided", package_provided(provided()))
     _link(config / "make.profile", _host_profile(prefix))
+    if scanelf := shutil.which("scanelf"):
+        _link(host / "usr/bin/scanelf", Path(scanelf))
     _link(host / QA_CHECKS, sdk.data_dir() / "eclass-helpers/install-qa-check.d")
     _write_globals(host)
 
