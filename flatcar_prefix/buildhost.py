@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from flatcar_prefix import makeconf, portage_api, process, sdk
+from flatcar_prefix import makeconf, portage_api, process, sdk, skel
 from flatcar_prefix.boards import BOARDS, Board
 from flatcar_prefix.errors import PrefixError
 from flatcar_prefix.prefix import Prefix
@@ -37,7 +37,11 @@ PROVIDED: Mapping[str, tuple[str, ...]] = {
     "find": ("sys-apps/findutils",),
     "flex": ("sys-devel/flex", "app-alternatives/lex"),
     "gawk": ("sys-apps/gawk", "app-alternatives/awk"),
-    "gcc": ("sys-devel/gcc", "virtual/libc", "virtual/os-headers"),
+    # With what it compiles against: Portage looks behind virtual packages.
+    "gcc": (
+        *("sys-devel/gcc", "prefix/gcc-runtime", "sys-kernel/linux-headers", "sys-libs/glibc"),
+        *("virtual/libc", "virtual/os-headers"),
+    ),
     "gettext": ("sys-devel/gettext",),
     "git": ("dev-vcs/git",),
     "gperf": ("dev-util/gperf",),
@@ -99,7 +103,8 @@ def provided() -> dict[str, str]:
     present = {name: path for name in PROVIDED if (path := shutil.which(name))}
     with ThreadPoolExecutor(max_workers=8) as pool:
         versions = dict(zip(present, pool.map(_version, present.values()), strict=True))
-    return {package: versions[name] for name in present for package in PROVIDED[name]}
+    packages = {package: versions[name] for name in present for package in PROVIDED[name]}
+    return {**packages, "sys-apps/portage": str(portage_api.import_portage().VERSION)}
 
 
 def _version(program: str) -> str:
@@ -109,10 +114,15 @@ def _version(program: str) -> str:
     return match[1] if match else "0"
 
 
-def package_provided(packages: Mapping[str, str]) -> str:
+def package_provided(packages: Mapping[str, str], left_out: Iterable[str] = ()) -> str:
     """Return the text of package.provided, see portage(5)."""
     lines = [f"{package}-{version}\n" for package, version in sorted(packages.items())]
-    return "# What this machine's own programs stand for.\n" + "".join(lines)
+    more = "".join(f"{cpv}\n" for cpv in left_out)
+    return (
+        "# What this machine's own programs stand for.\n"
+        + "".join(lines)
+        + (f"# What the checkout does without.\n{more}" if more else "")
+    )
 
 
 def make_conf(prefix: Prefix, *, features: Iterable[str]) -> str:
@@ -156,7 +166,9 @@ def write(prefix: Prefix, *, features: Iterable[str]) -> None:
     write_text(config / "repos.conf", repos)
     bashrc = (sdk.data_dir() / "eclass-helpers/bashrc").read_text(encoding="utf-8")
     write_text(config / "bashrc", bashrc)
-    write_text(config / "profile/package.provided", package_provided(provided()))
+    left_out = skel.left_out(prefix.repositories)
+    write_text(config / "profile/package.provided", package_provided(provided(), left_out))
+    write_text(config / "package.use", skel.build_host_use(prefix.repositories))
     _link(config / "make.profile", _host_profile(prefix))
     if scanelf := shutil.which("scanelf"):
         _link(host / "usr/bin/scanelf", Path(scanelf))
