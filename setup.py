@@ -8,7 +8,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
-DATA = ("repos", "wrappers", "eclass-helpers")
+DATA = ("repos", "wrappers", "eclass-helpers", "completion")
 
 
 def version() -> str:

@@ -81,7 +81,7 @@ def test_cross_sets_what_points_at_the_root_and_nothing_else(recording: InUse, r
 
 
 def test_variables_that_would_lead_astray_are_put_right(recording: InUse, recorder: Recorder) -> None:
-    wrong = {name: "/wrong" for name in script.ASTRAY}
+    wrong = dict.fromkeys(script.ASTRAY, "/wrong")
     prefix = prefixes.read(recording.staging_dir)
     got = call(recording, recorder, "crossed", env=wrong)
     assert {k: v for k, v in got.env.items() if k in wrong} == prefix.final.environment()
@@ -185,7 +185,7 @@ def test_moving_the_wrapper_directory_breaks_nothing(bare: InUse, open_dir: Path
 def test_every_generated_script_is_clean_under_shellcheck(recording: InUse) -> None:
     scripts = [p for p in recording.machine.bin.iterdir() if not p.is_symlink()]
     scripts += [recording.staging_dir / "view/enter", recording.staging_dir / "view/portage-python"]
-    scripts += [p for p in (recording.staging_dir / "tools/bin").glob("*-ldconfig")]
+    scripts += list((recording.staging_dir / "tools/bin").glob("*-ldconfig"))
     assert len(scripts) > 40
     subprocess.run(["shellcheck", "-o", "all", *scripts], check=True)
 
