@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -158,16 +159,16 @@ def _setup_locked(sdk: sdks.Sdk, asked: Request, *, force: bool, say: Quiet) -> 
         planned = _plan(sdk, asked)  # what is wrong with it shows before anything is removed
         _remove_old(asked, say)
     old = _existing(asked)
-    if old is None:
-        prefix = planned or _plan(sdk, asked)
-        say(f"toolchain: {prefix.toolchain.kind}, {prefix.toolchain.version}")
-        _create(sdk, prefix)
-    else:
-        prefix = old
-        say(f"continuing the set-up of {prefix.id}")
+    prefix = old or planned or _plan(sdk, asked)
     with filesystem_errors(prefix.staging_dir):
+        if old is None:
+            say(f"toolchain: {prefix.toolchain.kind}, {prefix.toolchain.version}")
+            _begin(sdk, prefix, say)
+        else:
+            say(f"continuing the set-up of {prefix.id}")
         if not prefix.complete:
-            configure(prefix, say=say)
+            if old is not None:
+                configure(prefix, say=say)
             _warm_cache(prefix, say)
             prefix = bootstrapping.bootstrap(
                 prefix, say=say, first=asked.first_stage, until=asked.last_stage
@@ -177,6 +178,23 @@ def _setup_locked(sdk: sdks.Sdk, asked: Request, *, force: bool, say: Quiet) -> 
             prefix = prefixes.write(replace(prefix, complete=True))
         wrappers.generate(prefix)
     return prefix
+
+
+def _begin(sdk: sdks.Sdk, prefix: Prefix, say: Quiet) -> None:
+    """Write the record and the configuration; where that cannot be, leave nothing behind."""
+    places = (prefix.staging_dir, prefix.final_dir)
+    missing = {path for place in places for path in place.parents if not path.exists()}
+    try:
+        with filesystem_errors(prefix.staging_dir):
+            _create(sdk, prefix)
+            configure(prefix, say=say)
+    except PrefixError:
+        with suppress(PrefixError):
+            removal.remove(prefix)
+        for path in sorted(missing, reverse=True):
+            with suppress(OSError):
+                path.rmdir()
+        raise
 
 
 def _found_again(prefix: Prefix) -> Prefix:
@@ -235,9 +253,10 @@ def _is_own(asked: Request, directory: Path) -> bool:
 
 
 def _occupied(directory: Path) -> bool:
-    return directory.is_symlink() or (
-        directory.exists() and (not directory.is_dir() or any(directory.iterdir()))
-    )
+    """Return whether something is there that is more than a record that was being written."""
+    if directory.is_symlink() or not directory.is_dir():
+        return os.path.lexists(directory)
+    return any(path.name != f".{prefixes.RECORD_NAME}.new" for path in directory.iterdir())
 
 
 def _existing(asked: Request) -> Prefix | None:

@@ -132,13 +132,16 @@ def load_trees(root: Root, *, env: Mapping[str, str] | None = None) -> Any:
 
 
 def write_atomic(path: Path, text: str, *, mode: int = 0o644) -> None:
-    """Write ``text`` to ``path`` as ``portage.util.write_atomic`` does, with ``mode``.
+    """Write ``text`` to ``path`` so that nobody ever sees half of it.
 
-    The directory must exist.
+    The directory must exist. Unlike ``portage.util.write_atomic``, what is left when this
+    process is killed has a name that Portage does not read, and that the next try uses
+    again. Two processes must not write the same file at once.
     """
-    portage = import_portage()
-    portage.util.write_atomic(os.fspath(path), text, encoding="utf-8")
-    path.chmod(mode)
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.chmod(mode)
+    temporary.replace(path)
 
 
 @contextmanager
