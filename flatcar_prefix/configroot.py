@@ -25,6 +25,8 @@ OWN_FILE = "flatcar-prefix"
 """What this program's file is called in package.* directories, beside the user's own."""
 
 
+COMPILER = "sys-devel/gcc"
+
 FROM_TOOLCHAIN = ("sys-apps/baselayout", "sys-kernel/linux-headers")
 """What an imported C library stands on comes from the same place as it."""
 
@@ -53,6 +55,7 @@ def files(
         f"package.mask/{OWN_FILE}": makeconf.atoms_file(_masks(prefix)),
         f"package.use/{OWN_FILE}": makeconf.atoms_file(_use(prefix)),
         "profile/package.provided": _provided(prefix),
+        "profile/packages": _packages(prefix),
         **(
             {"qa-check": _helper("install-qa-check.d/60flatcar-prefix")}
             if prefix.native_host
@@ -98,17 +101,30 @@ def _use(prefix: Prefix) -> list[tuple[str, str, str]]:
         (
             "Nobody logs in to a prefix: no PAM, no setuid programs, no daemons of its own.",
             "*/*",
-            "-pam -suid -systemd -selinux -audit",
+            "-pam -suid -systemd -selinux -audit -debuginfod",
         )
     ]
 
 
 def _provided(prefix: Prefix) -> str:
-    version = _version_of(prefix.toolchain.version)
-    return (
-        "# The compiler stays on the build host; the prefix has its runtime libraries only.\n"
-        f"sys-devel/gcc-{version}\n"
-    )
+    lines = []
+    if not prefix.with_gcc:
+        lines += [
+            "# The compiler stays on the build host; the prefix has its runtime libraries only.",
+            f"{COMPILER}-{_version_of(prefix.toolchain.version)}",
+        ]
+    if left_out := skel.left_out(prefix.repositories):
+        lines += ["# What the checkout does without, by its own base profile.", *left_out]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _packages(prefix: Prefix) -> str:
+    """Return what is taken out of @system: Portage warns of a provided package there."""
+    from portage.versions import cpv_getkey
+
+    keys = [] if prefix.with_gcc else [COMPILER]
+    keys += [cpv_getkey(cpv) for cpv in skel.left_out(prefix.repositories)]
+    return "# Provided, see package.provided.\n" + "".join(f"-*{key}\n" for key in keys)
 
 
 def _version_of(text: str) -> str:

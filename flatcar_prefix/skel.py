@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a checkout's own prefix overlay asks of every prefix: its ``skel/etc/portage``.
+"""What a checkout's own overlays ask of every prefix.
 
-The shell version copies that directory into each root. Here masks, keywords and the
-like are taken from it; repos.conf and the profile are this program's business.
+That is the prefix overlay's ``skel/etc/portage``, which the shell version copies into each
+root: here masks, keywords and the like are taken from it; repos.conf and the profile are
+this program's business. And it is what the checkout has deliberately left out of its
+subset of Gentoo, as its base profile says.
 """
 
 from __future__ import annotations
@@ -16,6 +18,9 @@ from flatcar_prefix.prefix import Prefix, Repository
 from flatcar_prefix.repositories import ROLES
 
 PLACE = "skel/etc/portage"
+
+BASE_PROFILE = "profiles/coreos/base"
+"""Where the overlay of Flatcar's own packages says what holds for all of its systems."""
 
 TAKEN = (
     "package.accept_keywords",
@@ -34,7 +39,7 @@ TAKEN = (
 def files(prefix: Prefix) -> dict[str, str]:
     """Return the files to write below a root's ``etc/portage``, by path; often none."""
     names = current_names(prefix.repositories)
-    overlay = next((r for r in prefix.repositories if r.name in ROLES["prefix-overlay"]), None)
+    overlay = _overlay(prefix.repositories, "prefix-overlay")
     if overlay is None:
         return {}
     return {
@@ -74,3 +79,41 @@ def renamed(text: str, names: Mapping[str, str]) -> str:
     old name for one that matches nothing.
     """
     return re.sub(r"::([A-Za-z0-9_][A-Za-z0-9_-]*)", lambda m: f"::{names.get(m[1], m[1])}", text)
+
+
+def left_out(repositories: Sequence[Repository]) -> tuple[str, ...]:
+    """Return the packages, ``category/name-version``, that the checkout does without.
+
+    Its base profile declares them as provided, and none of its repositories has them: what
+    depends on them could never be installed otherwise.
+    """
+    overlay = _overlay(repositories, "flatcar-overlay")
+    if overlay is None:
+        return ()
+    provided = _lines(overlay.location / BASE_PROFILE / "package.provided")
+    return tuple(cpv for cpv in provided if not _is_there(cpv, repositories))
+
+
+def build_host_use(repositories: Sequence[Repository]) -> str:
+    """Return the package.use that the checkout has for build hosts of its own, or nothing."""
+    overlay = _overlay(repositories, "flatcar-overlay")
+    path = overlay.location / BASE_PROFILE / "package.use" if overlay else None
+    return _text(path, current_names(repositories)) if path and path.is_file() else ""
+
+
+def _overlay(repositories: Sequence[Repository], role: str) -> Repository | None:
+    return next((r for r in repositories if r.name in ROLES[role]), None)
+
+
+def _lines(path: Path) -> list[str]:
+    if not path.is_file():
+        return []
+    lines = (line.partition("#")[0].strip() for line in path.read_text("utf-8").splitlines())
+    return [line for line in lines if line]
+
+
+def _is_there(cpv: str, repositories: Sequence[Repository]) -> bool:
+    from portage.versions import cpv_getkey
+
+    key = cpv_getkey(cpv) or cpv
+    return any((repository.location / key).is_dir() for repository in repositories)
