@@ -104,12 +104,14 @@ def wrappers(prefix: Prefix, tools: Mapping[str, Tool] | None = None) -> list[Wr
 def texts(prefix: Prefix, wanted: Iterable[Wrapper]) -> dict[Path, str]:
     """Return the text of every file that is to be, by path: the wrappers', and the view's."""
     enter = view.enter_text(prefix, portage_api.global_config_path())
+    template = script.template()
     out = {
         view.enter_script(prefix): script.mark(enter, prefix),
         view.directory(prefix) / "portage-python": script.mark(view.portage_python(prefix), prefix),
     }
     for wrapper in wanted:
-        out[wrapper.path] = script.text(prefix, wrapper.tool, works=working(prefix, wrapper.tool))
+        works = working(prefix, wrapper.tool)
+        out[wrapper.path] = script.text(prefix, wrapper.tool, template, works=works)
     return out
 
 
@@ -223,8 +225,9 @@ def _link(path: Path, target: str) -> None:
 
 
 def missing(prefix: Prefix) -> list[Path]:
-    """Return the wrappers that the prefix should have and has not."""
-    return [w.path for w in wrappers(prefix) if not w.path.exists()]
+    """Return the wrappers, by either name, that the prefix should have and has not."""
+    paths = (path for w in wrappers(prefix) for path in (w.path, w.short_path))
+    return [path for path in paths if not os.path.lexists(path)]
 
 
 def left_over(prefix: Prefix, wanted: Iterable[Wrapper]) -> list[Path]:
@@ -238,7 +241,10 @@ def _own(prefix: Prefix) -> list[Path]:
     if not prefix.wrapper_dir.is_dir():
         return []
     links, files = [], []
-    for path in sorted(prefix.wrapper_dir.glob("*-prefix-*")):
+    endings = (f"-prefix-{prefix.id}", f"-prefix-{prefix.name}")
+    # Others' are told by their names alone, so that a hundred prefixes can live together.
+    for name in sorted(n for n in os.listdir(prefix.wrapper_dir) if n.endswith(endings)):
+        path = prefix.wrapper_dir / name
         if path.is_symlink():
             if _is_short_name(path, prefix):
                 links.append(path)

@@ -60,12 +60,16 @@ while read -r key _ uid _; do
 done </proc/self/status"""
 
 
-def text(prefix: Prefix, tool: Tool, *, works: str = "") -> str:
-    """Return the wrapper of ``tool`` for ``prefix``.
+def template() -> str:
+    """Return what all wrappers are made of."""
+    return (sdk.data_dir() / "wrappers" / TEMPLATE).read_text(encoding="utf-8")
+
+
+def text(prefix: Prefix, tool: Tool, template: str, *, works: str = "") -> str:
+    """Return the wrapper of ``tool`` for ``prefix``, made from ``template``.
 
     ``works`` is where a command is that has a stand-in and was seen to work.
     """
-    template = (sdk.data_dir() / "wrappers" / TEMPLATE).read_text(encoding="utf-8")
     return mark(_fill(template, _values(prefix, tool, works)), prefix)
 
 

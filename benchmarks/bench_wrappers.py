@@ -1,0 +1,194 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a wrapper costs over the bare tool, beside the ways it replaces, in one run.
+
+    benchmarks/bench_wrappers.py [--runs N] [--json] [--check]
+
+/bin/true stands in for the tool. The board wrapper's way is a bash script that exports the
+variables of a board and calls the tool by sudo; cb-emerge's preamble asks portageq a dozen
+questions before it does anything. Both were written from what those programs do. All take
+turns; times are medians in milliseconds, and "least" is the best run, which a busy machine
+changes less. --check fails when a figure is over its goal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[1]
+sys.path[:0] = [os.fspath(TOP)]
+
+import flatcar_prefix as fp  # noqa: E402
+from flatcar_prefix import prefix as prefixes, wrappers  # noqa: E402
+from flatcar_prefix.prefix import Prefix  # noqa: E402
+from flatcar_prefix.wrappers import declaration  # noqa: E402
+
+GOALS = {"cross": 3.0, "view": 12.0, "generate 1": 150.0}
+"""Milliseconds; for the wrappers, over the bare tool."""
+
+DECLARATION = "[tool]\ndescription = x\npackage = sys-apps/coreutils\nroot = final\nentry = {}\n" \
+    "command = /bin/true\n"
+
+BOARD = """\
+#!/bin/bash
+export CHOST={chost} SYSROOT={root} ROOT={root} PORTAGE_CONFIGROOT={root}{eprefix} EPREFIX={eprefix}
+exec sudo -E CHOST="${{CHOST}}" SYSROOT="${{SYSROOT}}" ROOT="${{ROOT}}" \\
+	PORTAGE_CONFIGROOT="${{PORTAGE_CONFIGROOT}}" EPREFIX="${{EPREFIX}}" /bin/true "$@"
+"""
+
+PREAMBLE = """\
+#!/bin/bash
+export SYSROOT={root} ROOT={root} PORTAGE_CONFIGROOT={root}{eprefix} EPREFIX={eprefix}
+export PORTAGE_OVERRIDE_EPREFIX={host}
+for variable in ARCH CBUILD CHOST CFLAGS DISTDIR PKGDIR PORTAGE_TMPDIR PORTDIR FEATURES MAKEOPTS \\
+	EMERGE_DEFAULT_OPTS EROOT; do
+	printf -v "CB_${{variable}}" %s "$({portageq} envvar "${{variable}}" 2>/dev/null)"
+done
+exec /bin/true "$@"
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    median: float
+    least: float
+    over: float | None = None
+    """Milliseconds over the bare tool, of the medians."""
+    goal: float | None = None
+
+    @property
+    def met(self) -> bool:
+        value = self.median if self.over is None else self.over
+        return self.goal is None or value <= self.goal
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=50)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--check", action="store_true", help="fail when over a goal")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="bench-wrappers-") as directory:
+        rows = measure(Path(directory), args.runs)
+    if args.json:
+        print(json.dumps([vars(row) for row in rows], indent=2))
+    else:
+        table(rows)
+    return 1 if args.check and not all(row.met for row in rows) else 0
+
+
+def measure(directory: Path, runs: int) -> list[Row]:
+    for name in ("BUILD", "CACHE", "STATE", "WRAPPER"):
+        os.environ[f"FLATCAR_PREFIX_{name}_DIR"] = os.fspath(directory / name.lower())
+    os.environ["XDG_CONFIG_HOME"] = os.fspath(directory / "config")
+    prefix = fp.setup(
+        "bench", "/usr/local/bench", bootstrap="none", final_dir=directory / "final/bench"
+    )
+    return [*calls(prefix, directory, runs), *generation(prefix, directory)]
+
+
+def calls(prefix: Prefix, directory: Path, runs: int) -> list[Row]:
+    declared = directory / "config/flatcar-prefix/wrappers.d"
+    declared.mkdir(parents=True)
+    for entry in ("cross", "view"):
+        (declared / f"bench-{entry}.conf").write_text(DECLARATION.format(entry))
+    wrappers.generate(prefix)
+    values = {
+        "root": prefix.final.path,
+        "eprefix": prefix.eprefix,
+        "chost": prefix.board.chost,
+        "host": prefix.host_dir,
+        "portageq": f"{sys.executable} {shutil.which('portageq', path=Path(sys.executable).parent)}",
+    }
+    candidates = {
+        "bare /bin/true": ["/bin/true"],
+        "cross": [os.fspath(prefix.wrapper("bench-cross").path)],
+        "view": [os.fspath(prefix.wrapper("bench-view").path)],
+        "the board wrapper's way": [script(directory / "board", BOARD.format(**values))],
+    }
+    if not shutil.which("sudo"):
+        del candidates["the board wrapper's way"]
+    timed = take_turns(candidates, runs)
+    preamble = [script(directory / "preamble", PREAMBLE.format(**values))]
+    timed |= take_turns({"cb-emerge's preamble": preamble}, max(3, runs // 25))
+    bare = statistics.median(timed["bare /bin/true"])
+    return [
+        Row(name, statistics.median(t), min(t), statistics.median(t) - bare, GOALS.get(name))
+        for name, t in timed.items()
+    ]
+
+
+def script(path: Path, text: str) -> str:
+    path.write_text(text)
+    path.chmod(0o755)
+    return os.fspath(path)
+
+
+def take_turns(candidates: dict[str, list[str]], runs: int) -> dict[str, list[float]]:
+    timed: dict[str, list[float]] = {name: [] for name in candidates}
+    for number in range(runs + 1):
+        for name, argv in candidates.items():
+            took = seconds(lambda argv=argv: subprocess.run(argv, check=True)) * 1000  # type: ignore[misc]
+            if number:
+                timed[name].append(took)
+    return timed
+
+
+def seconds(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def generation(prefix: Prefix, directory: Path) -> list[Row]:
+    """Time the writing of all wrappers, for one prefix and for many."""
+    count = len(declaration.tools())
+    rows = []
+    for number in (1, 10, 100):
+        many = [twin(prefix, directory / f"g{number}", n) for n in range(number)]
+        timed = [
+            seconds(lambda many=many: [wrappers.generate(p) for p in many]) * 1000  # type: ignore[misc]
+            for _ in (1,)
+        ]
+        took = timed[0]
+        rows.append(Row(f"generate {number}", took, took, goal=GOALS.get(f"generate {number}")))
+        again = seconds(lambda many=many: [wrappers.generate(p) for p in many]) * 1000  # type: ignore[misc]
+        rows.append(Row(f"generate {number}, nothing to do", again, again))
+    print(f"{count} declarations", file=sys.stderr)
+    return rows
+
+
+def twin(prefix: Prefix, directory: Path, number: int) -> Prefix:
+    made = replace(
+        prefix,
+        name=f"bench{number}",
+        staging_dir=directory / f"staging{number}",
+        final_dir=directory / f"final{number}",
+        wrapper_dir=directory / "bin",
+    )
+    made.staging_dir.mkdir(parents=True)
+    return prefixes.write(made)
+
+
+def table(rows: list[Row]) -> None:
+    print(f"{'':32} {'median':>9} {'least':>9} {'over bare':>10} {'goal':>7}")
+    for row in rows:
+        over = "" if row.over is None else f"{row.over:10.2f}"
+        goal = "" if row.goal is None else f"{row.goal:7.1f} {'met' if row.met else 'MISSED'}"
+        print(f"{row.name:32} {row.median:9.2f} {row.least:9.2f} {over:>10} {goal}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
