@@ -23,6 +23,13 @@ RDEPEND="${DEPEND}"
 # It writes its one big source file by scripts in Tcl.
 BDEPEND="dev-lang/tcl"
 
+src_prepare() {
+	default
+	# The program has all of the library in it otherwise.
+	sed -i '/^sqlite3$(TEXE):/,/^$/s/sqlite3\.c/libsqlite3.la/' Makefile.in || die
+	grep -q 'shell\.c libsqlite3\.la' Makefile.in || die "Makefile.in links the program in another way"
+}
+
 src_configure() {
 	local myconf=(
 		--disable-editline
