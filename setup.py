@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """How flatcar-prefix is installed: with its declarations, helpers and repositories."""
 
-import os
 import re
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
 DATA = ("repos", "wrappers", "eclass-helpers", "completion")
@@ -18,23 +19,20 @@ def version() -> str:
     return match[1]
 
 
-def data_packages() -> tuple[list[str], dict[str, str]]:
-    """Return a package for each directory of data, and where it comes from.
+class BuildWithData(build_py):
+    """Puts the directories of data beside the code that reads them, as they are.
 
-    They become ``flatcar_prefix/_data/<directory>``, beside the code that reads them.
+    As packages they would lose every directory with a dot in its name, profiles' first.
     """
-    names, places = [], {}
-    for top in DATA:
-        for directory, subdirectories, _files in os.walk(HERE / top):
-            subdirectories[:] = [d for d in subdirectories if d not in ("__pycache__", "md5-cache")]
-            relative = Path(directory).relative_to(HERE)
-            name = ".".join(("flatcar_prefix", "_data", *relative.parts))
-            names.append(name)
-            places[name] = os.fspath(relative)
-    return names, places
 
+    def run(self) -> None:
+        super().run()
+        ignored = shutil.ignore_patterns("__pycache__", "md5-cache")
+        for name in DATA:
+            target = Path(self.build_lib, "flatcar_prefix", "_data", name)
+            shutil.rmtree(target, ignore_errors=True)
+            shutil.copytree(HERE / name, target, symlinks=True, ignore=ignored)
 
-DATA_PACKAGES, DATA_PLACES = data_packages()
 
 setup(
     name="flatcar-prefix",
@@ -44,9 +42,9 @@ setup(
     long_description_content_type="text/markdown",
     license="BSD-3-Clause",
     python_requires=">=3.10",
-    packages=[*find_packages(include=["flatcar_prefix", "flatcar_prefix.*"]), *DATA_PACKAGES],
-    package_dir=DATA_PLACES,
-    package_data={name: ["*", ".*"] for name in DATA_PACKAGES} | {"flatcar_prefix": ["py.typed"]},
+    packages=find_packages(include=["flatcar_prefix", "flatcar_prefix.*"]),
+    package_data={"flatcar_prefix": ["py.typed"]},
+    cmdclass={"build_py": BuildWithData},
     install_requires=["portage>=3.0.63", "lxml>=4.9", "packaging>=21", "pyelftools>=0.29"],
     extras_require={
         "test": [
