@@ -105,12 +105,13 @@ def calls(prefix: Prefix, directory: Path, runs: int) -> list[Row]:
     for entry in ("cross", "view"):
         (declared / f"bench-{entry}.conf").write_text(DECLARATION.format(entry))
     wrappers.generate(prefix)
+    beside = Path(sys.executable).parent
     values = {
         "root": prefix.final.path,
         "eprefix": prefix.eprefix,
         "chost": prefix.board.chost,
         "host": prefix.host_dir,
-        "portageq": f"{sys.executable} {shutil.which('portageq', path=Path(sys.executable).parent)}",
+        "portageq": f"{sys.executable} {shutil.which('portageq', path=beside)}",
     }
     candidates = {
         "bare /bin/true": ["/bin/true"],

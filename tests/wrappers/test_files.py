@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +16,11 @@ from tooling import checked, declare
 
 import flatcar_prefix as fp
 from flatcar_prefix import prefix as prefixes, wrappers
+from flatcar_prefix.boards import BOARDS
 from flatcar_prefix.errors import PrefixError
 from flatcar_prefix.prefix import Prefix
+from flatcar_prefix.wrappers import declaration
+from flatcar_prefix.wrappers.files import read_mark
 
 MINIMAL = "[tool]\ndescription = true\npackage = sys-apps/coreutils\nroot = final\nentry = cross\n"
 
@@ -49,8 +55,6 @@ def test_list_shows_each_wrapper_and_who_answers(bare: InUse) -> None:
 
 
 def fp_words(prefix: InUse, *words: str) -> list[str]:
-    import sys
-
     return [sys.executable, "-m", "flatcar_prefix", "wrappers", f"{prefix.name}-{prefix.board}", *words]
 
 
@@ -113,75 +117,98 @@ def test_a_file_of_somebody_elses_is_neither_overwritten_nor_removed(bare: InUse
     assert {n: (bin_dir / n).read_text() for n in theirs} == theirs
 
 
-def setup(machine: Machine, name: str, board: str = "amd64-usr") -> Prefix:
-    prefix = machine.setup(name, f"--board={board}")
-    return prefixes.read(prefix.staging_dir)
-
-
-def leads_to(machine: Machine, name: str) -> str:
-    text = (machine.bin / name).read_text()
-    return text.splitlines()[2].rpartition("the prefix ")[2].split()[0]
-
-
 @pytest.fixture
-def crowd(open_dir: Path) -> Machine:
-    return Machine(open_dir / "machine")
+def crowd(viewed: InUse, tmp_path: Path) -> Crowd:
+    return Crowd(prefixes.read(viewed.staging_dir), tmp_path)
+
+
+@dataclass
+class Crowd:
+    """Prefixes with one wrapper each, in one directory."""
+
+    model: Prefix
+    base: Path
+
+    @property
+    def bin(self) -> Path:
+        return self.base / "bin"
+
+    @property
+    def tools(self) -> dict[str, declaration.Tool]:
+        return {"q": declaration.tools()["q"]}
+
+    def get(self, name: str, board: str = "amd64-usr") -> Prefix:
+        staging = self.base / f"{name}-{board}"
+        return replace(
+            self.model, name=name, board=BOARDS[board], staging_dir=staging, wrapper_dir=self.bin
+        )
+
+    def setup(self, name: str, board: str = "amd64-usr") -> None:
+        prefix = self.get(name, board)
+        prefix.staging_dir.mkdir()
+        wrappers.generate(prefixes.write(prefix), self.tools)
+
+    def uninstall(self, name: str, board: str = "amd64-usr") -> None:
+        list(wrappers.remove(self.get(name, board)))
+        shutil.rmtree(self.get(name, board).staging_dir)
+
+    def check(self, name: str) -> list[wrappers.Finding]:
+        return wrappers.check(self.get(name), self.tools)
+
+    def leads_to(self, name: str) -> str:
+        text = (self.bin / f"q-prefix-{name}").read_text()
+        return text.splitlines()[2].rpartition("the prefix ")[2].split()[0]
 
 
 @pytest.mark.parametrize("first", ["demo", "demo-amd64-usr"])
-def test_a_full_name_wins_over_another_prefixs_short_one(crowd: Machine, first: str) -> None:
-    second = {"demo": "demo-amd64-usr", "demo-amd64-usr": "demo"}[first]
-    setup(crowd, first)
-    setup(crowd, second)
-    assert leads_to(crowd, "q-prefix-demo") == "demo-amd64-usr"
-    assert leads_to(crowd, "q-prefix-demo-amd64-usr") == "demo-amd64-usr"
-    assert leads_to(crowd, "q-prefix-demo-amd64-usr-amd64-usr") == "demo-amd64-usr-amd64-usr"
-    for name in ("demo", "demo-amd64-usr"):
-        prefix = InUse(crowd, name, f"/usr/local/{name}")
-        assert checked(prefix) == []
+def test_a_full_name_wins_over_another_prefixs_short_one(crowd: Crowd, first: str) -> None:
+    crowd.setup(first)
+    crowd.setup({"demo": "demo-amd64-usr", "demo-amd64-usr": "demo"}[first])
+    assert crowd.leads_to("demo") == "demo-amd64-usr"
+    assert crowd.leads_to("demo-amd64-usr") == "demo-amd64-usr"
+    assert crowd.leads_to("demo-amd64-usr-amd64-usr") == "demo-amd64-usr-amd64-usr"
+    assert crowd.check("demo") == crowd.check("demo-amd64-usr") == []
 
 
-@pytest.mark.parametrize("gone", ["demo", "demo-amd64-usr", "a-prefix-demo", "demo2"])
-def test_uninstalling_takes_a_prefixs_own_wrappers_only(crowd: Machine, gone: str) -> None:
-    all_names = ["demo", "demo-amd64-usr", "a-prefix-demo", "demo2"]
-    for name in all_names:
-        setup(crowd, name)
-    assert crowd.fp("uninstall", f"{gone}-amd64-usr").returncode == 0
-    for name in all_names:
-        there = (crowd.bin / f"q-prefix-{name}-amd64-usr").exists()
-        if name == gone:
-            assert not there or leads_to(crowd, f"q-prefix-{name}-amd64-usr") != f"{name}-amd64-usr"
-        else:
-            assert leads_to(crowd, f"q-prefix-{name}-amd64-usr") == f"{name}-amd64-usr"
-            assert checked(InUse(crowd, name, f"/usr/local/{name}")) == []
-    left = [p.name for p in crowd.bin.iterdir() if not p.exists()]
-    assert left == []
+CROWD = ("demo", "demo-amd64-usr", "a-prefix-demo", "demo2", "demo-", "x.y+z")
 
 
-def test_the_short_name_is_the_first_boards_and_passes_on_to_the_other(crowd: Machine) -> None:
-    pytest.importorskip("shutil")
-    setup(crowd, "two")
-    try:
-        setup(crowd, "two", "arm64-usr")
-    except AssertionError as error:
-        if "aarch64" in str(error):
-            pytest.skip("no compiler for the other board is here")
-        raise
-    assert leads_to(crowd, "q-prefix-two") == "two-amd64-usr"
-    assert crowd.fp("uninstall", "two-amd64-usr").returncode == 0
-    assert leads_to(crowd, "q-prefix-two") == "two-arm64-usr"
-    assert crowd.fp("uninstall", "two-arm64-usr").returncode == 0
-    assert names(crowd) == set()
+@pytest.mark.parametrize("gone", CROWD)
+def test_uninstalling_takes_a_prefixs_own_wrappers_only(crowd: Crowd, gone: str) -> None:
+    for name in CROWD:
+        crowd.setup(name)
+    crowd.uninstall(gone)
+    for name in CROWD:
+        if name != gone:
+            assert crowd.leads_to(f"{name}-amd64-usr") == f"{name}-amd64-usr"
+            assert crowd.check(name) == []
+    assert not any(f"at {crowd.base}/{gone}-amd64-usr" in p.read_text() for p in crowd.bin.iterdir())
+    for name in set(CROWD) - {gone}:
+        crowd.uninstall(name)
+    assert os.listdir(crowd.bin) == []
 
 
-def test_what_a_deleted_prefix_left_may_be_replaced(crowd: Machine) -> None:
-    import shutil
+def test_the_short_name_is_the_first_boards_and_passes_on_to_the_other(crowd: Crowd) -> None:
+    crowd.setup("two", "arm64-usr")
+    crowd.setup("two", "amd64-usr")
+    assert crowd.leads_to("two") == "two-arm64-usr"
+    crowd.uninstall("two", "arm64-usr")
+    assert crowd.leads_to("two") == "two-amd64-usr"
+    crowd.uninstall("two", "amd64-usr")
+    assert os.listdir(crowd.bin) == []
 
-    old = setup(crowd, "again")
+
+def test_what_a_deleted_prefix_left_may_be_replaced(crowd: Crowd) -> None:
+    crowd.setup("again")
+    old = crowd.get("again")
+    elsewhere = replace(old, staging_dir=crowd.base / "elsewhere")
+    elsewhere.staging_dir.mkdir()
+    prefixes.write(elsewhere)
+    with pytest.raises(PrefixError, match="somebody else's"):
+        wrappers.generate(elsewhere, crowd.tools)
     shutil.rmtree(old.staging_dir)
-    shutil.rmtree(old.final_dir)
-    prefix = crowd.setup("again", f"--staging_dir={crowd.base}/elsewhere/staging")
-    assert "elsewhere" in prefix.wrapper("q").read_text()
+    wrappers.generate(elsewhere, crowd.tools)
+    assert "elsewhere" in (crowd.bin / "q-prefix-again").read_text()
 
 
 def test_a_wrapper_can_be_run_from_python(bare: InUse) -> None:
@@ -208,6 +235,6 @@ def test_nothing_is_left_half_written(bare: InUse) -> None:
 
 def test_the_checksum_leaves_the_mark_itself_out(bare: InUse) -> None:
     for path in bare.machine.bin.iterdir():
-        mark = wrappers.files.read_mark(path)  # type: ignore[attr-defined]
+        mark = read_mark(path)
         assert mark is not None
         assert mark.unchanged

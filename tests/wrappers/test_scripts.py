@@ -8,6 +8,8 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,16 +29,16 @@ ENTRIES = {
 
 
 @pytest.fixture(scope="module")
-def recording(tmp_path_factory: pytest.TempPathFactory) -> InUse:
+def recording() -> Iterator[InUse]:
     """A prefix with wrappers of recorders, one for each way in."""
-    base = tmp_path_factory.mktemp("recording")
-    for parent in (base, base.parent, base.parent.parent):
-        parent.chmod(0o755)
+    base = Path(tempfile.mkdtemp(prefix="fp-recording-"))
+    base.chmod(0o755)
     prefix = Machine(base / "machine").setup("rec")
     for name, text in ENTRIES.items():
         declare(prefix.machine, name, text)
     assert prefix.machine.fp("wrappers", "rec").returncode == 0
-    return prefix
+    yield prefix
+    shutil.rmtree(base)
 
 
 def call(prefix: InUse, recorder: Recorder, tool: str, *args: str, **options: object) -> Recorded:
