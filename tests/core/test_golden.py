@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The whole text of every generated file, for each board, as a file to read and to review.
+
+``pytest --update-golden tests/core/test_golden.py`` writes what is generated now.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from machine import CHECKOUT
+
+from flatcar_prefix import buildhost, configroot, makeconf, toolchain as toolchains
+from flatcar_prefix.boards import BOARDS, board
+from flatcar_prefix.prefix import Prefix, Repository, Toolchain
+from flatcar_prefix.toolchain import Layout
+
+GOLDEN = CHECKOUT / "tests/golden"
+LAUNCHER = ("/opt/venv/bin/python3", "-I", "/opt/flatcar-prefix/launch.py")
+FEATURES = ("-sandbox", "-usersandbox")
+SCRIPTS = Path("/srv/scripts")
+
+
+def prefix_of(name: str) -> Prefix:
+    """Return a prefix in which nothing depends on the machine."""
+    the_board = board(name)
+    triplet = the_board.host_triplets[0]
+    return Prefix(
+        name="my-stuff",
+        eprefix="/usr/local/my-stuff",
+        board=the_board,
+        staging_dir=Path(f"/build/prefix-{name}/my-stuff"),
+        final_dir=SCRIPTS / "__prefix__" / name / "my-stuff",
+        repositories=(
+            Repository(
+                "gentoo-subset", SCRIPTS / "repos/gentoo-subset", aliases=("portage-stable",)
+            ),
+            Repository("flatcar-overlay", SCRIPTS / "repos/flatcar-overlay", ("gentoo-subset",)),
+            Repository(
+                "prefix-overlay", SCRIPTS / "repos/prefix-overlay", ("gentoo-subset",), 1000
+            ),
+            Repository("mine", Path("/home/me/over lay"), ("gentoo-subset",), 1001),
+        ),
+        main_repo="gentoo-subset",
+        distdir=Path("/var/cache/flatcar-prefix/distfiles"),
+        depcachedir=Path("/var/cache/flatcar-prefix/depcache"),
+        toolchain=Toolchain(
+            kind="host",
+            cc=f"/usr/bin/{triplet}-gcc",
+            cxx=f"/usr/bin/{triplet}-g++",
+            binutils_prefix=f"/usr/bin/{triplet}-",
+            sysroot="",
+            version=f"{triplet}-gcc (Debian 12.2.0-14) 12.2.0",
+            libc_version="2.36",
+            cbuild="x86_64-pc-linux-gnu",
+        ),
+        profile=f"gentoo-subset:{the_board.profiles[0]}",
+    )
+
+
+def generated(prefix: Prefix) -> dict[str, str]:
+    """Return every generated text, by where it goes to."""
+    texts: dict[str, str] = {}
+    for root in (prefix.staging, prefix.final):
+        files = configroot.files(root, jobs=8, launcher=LAUNCHER, features=FEATURES)
+        for name, text in sorted(files.items()):
+            texts[f"{root.config_dir}/{name}"] = text
+        texts[f"{root.config_dir}/make.conf.user"] = makeconf.make_conf_user()
+    host = prefix.host_dir / "etc/portage"
+    texts[f"{host}/make.conf"] = buildhost.make_conf(prefix, features=FEATURES)
+    texts[f"{host}/repos.conf"] = makeconf.repos_conf(
+        prefix.repositories, main_repo=prefix.main_repo
+    )
+    provided = {"dev-lang/perl": "5.36.0", "dev-build/make": "4.3"}
+    texts[f"{host}/profile/package.provided"] = buildhost.package_provided(provided)
+    gcc = Layout(Path("/usr/lib/gcc/x/12"), ("/usr/include/c++/12", "/usr/include/x/c++/12"))
+    exec_prefix = f"{prefix.tools_dir.parent}/gcc/lib/gcc/"
+    for name, text in sorted(toolchains.tool_scripts(prefix, gcc, exec_prefix).items()):
+        texts[f"{prefix.tools_dir}/{name}"] = text
+    return texts
+
+
+def as_one(texts: dict[str, str]) -> str:
+    """Return all texts in one; what is copied from elsewhere is named rather than repeated."""
+    helpers = {
+        path.read_text(): path.relative_to(CHECKOUT)
+        for path in sorted((CHECKOUT / "eclass-helpers").rglob("*"))
+        if path.is_file()
+    }
+    parts = []
+    for name, text in texts.items():
+        body = f"(the same as {helpers[text]})\n" if text in helpers else text
+        parts.append(f"==> {name} <==\n{body}")
+    return "\n".join(parts)
+
+
+@pytest.fixture
+def no_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every program is found, at the place where Debian has it; no name but GNU's own is."""
+    missing = set(toolchains.HOST_TOOLS)
+
+    def which(name: str, *_args: object, **_options: object) -> str | None:
+        if name in missing:
+            return None
+        return name if name.startswith("/") else f"/usr/bin/{name}"
+
+    monkeypatch.setattr(toolchains.shutil, "which", which)
+
+
+@pytest.mark.parametrize("bootstrap", ["source", "import"])
+@pytest.mark.parametrize("name", sorted(BOARDS))
+@pytest.mark.usefixtures("no_machine")
+def test_what_is_generated_is_what_was_reviewed(
+    name: str, bootstrap: str, request: pytest.FixtureRequest
+) -> None:
+    text = as_one(generated(replace(prefix_of(name), bootstrap=bootstrap)))
+    golden = GOLDEN / f"{name}-{bootstrap}.txt"
+    if request.config.getoption("--update-golden"):
+        golden.parent.mkdir(exist_ok=True)
+        golden.write_text(text)
+    known = golden.read_text() if golden.exists() else ""
+    difference = difflib.unified_diff(
+        known.splitlines(), text.splitlines(), str(golden), "generated now", lineterm=""
+    )
+    assert known == text, "\n".join(["--update-golden accepts this:", *difference])
