@@ -239,7 +239,7 @@ def _own_variables(root: Root, *, launcher: Sequence[str]) -> Section:
             "FLATCAR_PREFIX_RUN": shlex.join(launcher),
             "FLATCAR_PREFIX_STAGING": os.fspath(prefix.staging_dir),
             # A prefix for trials may lack what a self-contained one has, such as a shell.
-            "FLATCAR_PREFIX_QA": "error" if prefix.bootstrap == "source" else "warn",
+            "FLATCAR_PREFIX_QA": "warn" if prefix.bootstrap == "import" else "error",
             **({"FLATCAR_PREFIX_QA_CHECK": qa_check(root)} if prefix.native_host else {}),
         },
     )

@@ -52,7 +52,7 @@ EBUILDS = {
 	newexe - sh <<< "no shell, and never run"
 """,
     "faulty": """
-	newbin - faulty-script <<< "#!/bin/sh"
+	newbin - faulty-script <<< "#!/bin/ksh"
 	newbin - su <<< ""
 	fperms 4755 /usr/bin/su
 	dosym nothing /usr/share/link
