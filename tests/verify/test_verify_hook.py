@@ -23,7 +23,7 @@ HOOK = sdk.data_dir() / "eclass-helpers/install-qa-check.d/60flatcar-prefix"
 def test_a_build_that_would_not_be_self_contained_fails(real: SimpleNamespace) -> None:
     build = real.ebuild("faulty", "install")
     assert build.returncode == 1
-    assert "script-interpreter: /opt/verify-test/usr/bin/faulty-script: is run by /bin/sh" in (
+    assert "script-interpreter: /opt/verify-test/usr/bin/faulty-script: is run by /bin/ksh" in (
         build.stdout
     )
     assert "app-misc/faulty-1 is not self-contained" in build.stdout
