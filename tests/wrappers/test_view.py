@@ -16,10 +16,8 @@ from tooling import as_ordinary_user, shell
 
 pytestmark = pytest.mark.needs_namespaces
 
-@pytest.fixture(params=["root", "user"])
+@pytest.fixture(params=[pytest.param("root", marks=pytest.mark.needs_root), "user"])
 def caller(request: pytest.FixtureRequest) -> str:
-    if request.param == "root" and os.geteuid():
-        pytest.skip("whoever runs the tests is an ordinary user")
     return str(request.param)
 
 
@@ -101,9 +99,8 @@ def test_neighbours_with_any_names_stay_what_they_are(caller: str, open_dir: Pat
     assert not (place / "deep").exists()
 
 
+@pytest.mark.needs_root
 def test_what_is_mounted_beside_the_prefix_stays_mounted(viewed: InUse, open_dir: Path) -> None:
-    if os.geteuid():
-        pytest.skip("mounting is root's")
     place = open_dir / "place"
     (place / "mounted").mkdir(parents=True)
     prefix = Machine(open_dir / "other").setup("beside", eprefix=f"{place}/prefix")
@@ -126,9 +123,8 @@ def test_the_first_directory_of_the_path_may_be_missing(caller: str, open_dir: P
     assert not os.path.exists("/fp-nowhere")
 
 
+@pytest.mark.needs_root
 def test_a_parent_that_can_only_be_read_is_no_hindrance(viewed: InUse) -> None:
-    if os.geteuid():
-        pytest.skip("mounting is root's")
     wrapper = viewed.wrapper("viewsh")
     script = (
         "mount --bind /usr/local /usr/local && mount -o remount,bind,ro /usr/local"

@@ -76,8 +76,8 @@ class Recorder:
 
     def read(self, run: Run) -> Recorded:
         out = self.directory / "out"
-        words = (out / "words").read_text().split("\0")[:-1]
-        pairs = (p.partition("=") for p in (out / "env").read_text().split("\0") if p)
+        words = (out / "words").read_bytes().decode().split("\0")[:-1]
+        pairs = (p.partition("=") for p in (out / "env").read_bytes().decode().split("\0") if p)
         recorded = Recorded(
             code=run.returncode,
             words=words,
