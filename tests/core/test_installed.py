@@ -11,7 +11,16 @@ from pathlib import Path
 import pytest
 from machine import CHECKOUT, Machine
 
-LEFT_BEHIND = (".*", "__prefix__", "__pycache__", "build", "*.egg-info", "md5-cache", "tests", "docs")
+LEFT_BEHIND = (
+    ".*",
+    "__prefix__",
+    "__pycache__",
+    "build",
+    "*.egg-info",
+    "md5-cache",
+    "tests",
+    "docs",
+)
 """What of a checkout is no part of the program."""
 
 
@@ -20,9 +29,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A virtual environment of its own with this program, not editable."""
     base = tmp_path_factory.mktemp("installed")
     checkout = base / "checkout"
-    shutil.copytree(
-        CHECKOUT, checkout, symlinks=True, ignore=shutil.ignore_patterns(*LEFT_BEHIND)
-    )
+    shutil.copytree(CHECKOUT, checkout, symlinks=True, ignore=shutil.ignore_patterns(*LEFT_BEHIND))
     for word in (
         [sys.executable, "-m", "venv", base / "venv"],
         [base / "venv/bin/pip", "install", "--quiet", checkout],
