@@ -202,7 +202,12 @@ ROOTS: dict[str, Callable[[Path], Target]] = {
 
 
 @pytest.fixture(params=ROOTS)
-def target(request: pytest.FixtureRequest, tmp_path: Path) -> Target:
+def target(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Target:
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        # Programs in the other system have the environment of this one.
+        monkeypatch.delenv(name, raising=False)
     return ROOTS[request.param](tmp_path / "root")
 
 
