@@ -45,7 +45,11 @@ def run_cli(prefix: Prefix, args: argparse.Namespace) -> int:
         return _list(prefix, as_json=args.json)
     if args.check:
         return _check(prefix, as_json=args.json)
-    changed = files.generate(prefix)
+    # Not at the top: setting a prefix up is what imports this.
+    from flatcar_prefix.lifecycle import filesystem_errors
+
+    with filesystem_errors(prefix.wrapper_dir):
+        changed = files.generate(prefix)
     if args.json:
         print(json.dumps([os.fspath(path) for path in changed], indent=2))
         return 0

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from machine import InUse, Machine, snapshot
+from machine import InUse, Machine, snapshot, two_lines
 from tooling import checked, declare
 
 import flatcar_prefix as fp
@@ -86,6 +86,12 @@ def test_check_finds_what_is_missing_changed_left_over_or_outdated(bare: InUse) 
     assert bare.machine.run(*fp_words(bare)).returncode == 0
     assert checked(bare) == []
     assert names(bare.machine) ^ before == {left.name, "emaint-prefix-bare-amd64-usr", "emaint-prefix-bare"}
+
+
+def test_a_directory_that_cannot_be_written_is_one_line_and_a_hint(bare: InUse) -> None:
+    shutil.rmtree(bare.machine.bin)
+    bare.machine.bin.write_text("a file")
+    two_lines(bare.machine.run(*fp_words(bare)))
 
 
 def test_generating_again_changes_nothing(bare: InUse) -> None:
