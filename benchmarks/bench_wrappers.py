@@ -7,8 +7,8 @@
 /bin/true stands in for the tool. The board wrapper's way is a bash script that exports the
 variables of a board and calls the tool by sudo; cb-emerge's preamble asks portageq a dozen
 questions before it does anything. Both were written from what those programs do. All take
-turns; times are medians in milliseconds, and "least" is the best run, which a busy machine
-changes less. --check fails when a figure is over its goal.
+turns; times are medians in milliseconds. "least" is the best run and "cpu" what the processors
+spent, which a busy machine changes less. --check fails when a figure is over its goal.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import json
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -64,6 +63,7 @@ class Row:
     name: str
     median: float
     least: float
+    cpu: float | None = None
     over: float | None = None
     """Milliseconds over the bare tool, of the medians."""
     goal: float | None = None
@@ -124,11 +124,19 @@ def calls(prefix: Prefix, directory: Path, runs: int) -> list[Row]:
     timed = take_turns(candidates, runs)
     preamble = [script(directory / "preamble", PREAMBLE.format(**values))]
     timed |= take_turns({"cb-emerge's preamble": preamble}, max(3, runs // 25))
-    bare = statistics.median(timed["bare /bin/true"])
-    return [
-        Row(name, statistics.median(t), min(t), statistics.median(t) - bare, GOALS.get(name))
-        for name, t in timed.items()
-    ]
+    return [row(name, took, timed["bare /bin/true"]) for name, took in timed.items()]
+
+
+def row(name: str, took: list[Took], bare: list[Took]) -> Row:
+    median = statistics.median(t.wall for t in took)
+    return Row(
+        name,
+        median,
+        min(t.wall for t in took),
+        statistics.median(t.cpu for t in took),
+        median - statistics.median(t.wall for t in bare),
+        GOALS.get(name),
+    )
 
 
 def script(path: Path, text: str) -> str:
@@ -137,14 +145,32 @@ def script(path: Path, text: str) -> str:
     return os.fspath(path)
 
 
-def take_turns(candidates: dict[str, list[str]], runs: int) -> dict[str, list[float]]:
-    timed: dict[str, list[float]] = {name: [] for name in candidates}
+@dataclass(frozen=True)
+class Took:
+    """Milliseconds."""
+
+    wall: float
+    cpu: float
+
+
+def take_turns(candidates: dict[str, list[str]], runs: int) -> dict[str, list[Took]]:
+    timed: dict[str, list[Took]] = {name: [] for name in candidates}
     for number in range(runs + 1):
         for name, argv in candidates.items():
-            took = seconds(lambda argv=argv: subprocess.run(argv, check=True)) * 1000  # type: ignore[misc]
+            took = run(argv)
             if number:
                 timed[name].append(took)
     return timed
+
+
+def run(argv: list[str]) -> Took:
+    started = time.perf_counter()
+    pid = os.posix_spawn(argv[0], argv, os.environ)
+    _pid, status, usage = os.wait4(pid, 0)
+    took = time.perf_counter() - started
+    if status:
+        raise SystemExit(f"{argv[0]} failed with status {status}")
+    return Took(took * 1000, (usage.ru_utime + usage.ru_stime) * 1000)
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -155,19 +181,14 @@ def seconds(call: Callable[[], object]) -> float:
 
 def generation(prefix: Prefix, directory: Path) -> list[Row]:
     """Time the writing of all wrappers, for one prefix and for many."""
-    count = len(declaration.tools())
     rows = []
     for number in (1, 10, 100):
         many = [twin(prefix, directory / f"g{number}", n) for n in range(number)]
-        timed = [
-            seconds(lambda many=many: [wrappers.generate(p) for p in many]) * 1000  # type: ignore[misc]
-            for _ in (1,)
-        ]
-        took = timed[0]
-        rows.append(Row(f"generate {number}", took, took, goal=GOALS.get(f"generate {number}")))
-        again = seconds(lambda many=many: [wrappers.generate(p) for p in many]) * 1000  # type: ignore[misc]
-        rows.append(Row(f"generate {number}, nothing to do", again, again))
-    print(f"{count} declarations", file=sys.stderr)
+        for name in (f"generate {number}", f"generate {number}, nothing to do"):
+            cpu = time.process_time()
+            took = seconds(lambda many=many: [wrappers.generate(p) for p in many]) * 1000  # type: ignore[misc]
+            cpu = (time.process_time() - cpu) * 1000
+            rows.append(Row(name, took, took, cpu, goal=GOALS.get(name)))
     return rows
 
 
@@ -184,11 +205,13 @@ def twin(prefix: Prefix, directory: Path, number: int) -> Prefix:
 
 
 def table(rows: list[Row]) -> None:
-    print(f"{'':32} {'median':>9} {'least':>9} {'over bare':>10} {'goal':>7}")
+    print(f"{len(declaration.tools())} declarations")
+    print(f"{'':28} {'median':>9} {'least':>9} {'cpu':>9} {'over bare':>10} {'goal':>7}")
     for row in rows:
         over = "" if row.over is None else f"{row.over:10.2f}"
         goal = "" if row.goal is None else f"{row.goal:7.1f} {'met' if row.met else 'MISSED'}"
-        print(f"{row.name:32} {row.median:9.2f} {row.least:9.2f} {over:>10} {goal}")
+        figures = f"{row.median:9.2f} {row.least:9.2f} {row.cpu or 0:9.2f}"
+        print(f"{row.name:28} {figures} {over:>10} {goal}")
 
 
 if __name__ == "__main__":

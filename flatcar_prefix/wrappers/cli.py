@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flatcar_prefix import messages
+from flatcar_prefix.guards import filesystem_errors
 from flatcar_prefix.prefix import Prefix
 from flatcar_prefix.wrappers import declaration, files, script
 from flatcar_prefix.wrappers.files import Wrapper
@@ -45,9 +46,6 @@ def run_cli(prefix: Prefix, args: argparse.Namespace) -> int:
         return _list(prefix, as_json=args.json)
     if args.check:
         return _check(prefix, as_json=args.json)
-    # Not at the top: setting a prefix up is what imports this.
-    from flatcar_prefix.lifecycle import filesystem_errors
-
     with filesystem_errors(prefix.wrapper_dir):
         changed = files.generate(prefix)
     if args.json:
