@@ -10,6 +10,7 @@ command runs in a mount namespace of its own, whose root is put together for it.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -166,6 +167,7 @@ class Container:
             "USER": user,
             "LC_ALL": "C.UTF-8",
             "TERM": "dumb",
+            "PYTHONPATH": os.fspath(CHECKOUT),
             "REAL_SCRIPTS": os.fspath(self.real_scripts or ""),
             "SHARED": " ".join(_of_root_home(sys.base_prefix, sys.prefix, CHECKOUT)),
             **self.variables,
@@ -269,7 +271,8 @@ def write_scripts(scripts: Path, layout: str) -> None:
         )  # fmt: skip
         (target / "profiles/repo_name").write_text(f"{name}\n", encoding="utf-8")
         conf = target / "metadata/layout.conf"
-        conf.write_text(conf.read_text(encoding="utf-8").replace("gentoo-subset", main))
+        text = conf.read_text(encoding="utf-8").replace("gentoo-subset", main)
+        conf.write_text(re.sub("^repo-name = .*", f"repo-name = {name}", text, flags=re.MULTILINE))
 
 
 # --- toolchains -----------------------------------------------------------------------------
@@ -285,7 +288,9 @@ done
 exec {real} --sysroot=/usr/{chost} -B"${{sysroot}}/usr/{libdir}/" -B"${{sysroot}}/{libdir}/" "$@"
 """
 
-BINUTILS = "ar as gcc-ar gcc-nm gcc-ranlib ld ld.bfd nm objcopy objdump ranlib readelf strip".split()
+BINUTILS = (
+    "ar as gcc-ar gcc-nm gcc-ranlib ld ld.bfd nm objcopy objdump ranlib readelf strip".split()
+)
 
 
 def add_sdk_toolchain(container: Container, board: Board) -> Path:
@@ -348,7 +353,7 @@ def fill_sysroot(sysroot: Path, board: Board) -> None:
             _copy(header, usr / "include" / header.relative_to(base))
     wanted = [*headers, *_libc_files(board)]
     for path in wanted:
-        if path.parent in libraries and path.suffix in (".o", ".a", ".so") or ".so." in path.name:
+        if (path.parent in libraries and path.suffix in (".o", ".a", ".so")) or ".so." in path.name:
             # Links for linking and archives below /usr, the libraries themselves beside /.
             _copy(path, (libdir if ".so." in path.name else usr / board.libdir) / path.name)
     _relative_scripts(usr / board.libdir)
