@@ -14,6 +14,7 @@ from pathlib import Path
 
 from flatcar_prefix import (
     portage_api,
+    privileges,
     process,
     repositories as repos,
     sdk as sdks,
@@ -44,7 +45,8 @@ def examine(*, scripts_dir: Path | None = None) -> list[Check]:
     checks += [_guarded(f"profile of {b.name}", partial(_profile, sdk, b)) for b in BOARDS.values()]
     for board in BOARDS.values():
         checks += list(_toolchains(board))
-    checks += [_place(name, path) for name, path in _places(sdk)]
+    sudo = privileges.needed(sdk, euid=os.geteuid()) and shutil.which("sudo") is not None
+    checks += [_place(name, path, sudo=sudo) for name, path in _places(sdk)]
     checks += list(_programs())
     checks.append(_namespaces())
     return checks
@@ -100,13 +102,15 @@ def _places(sdk: sdks.Sdk) -> Iterator[tuple[str, Path]]:
     yield "wrappers", sdk.wrapper_dir
 
 
-def _place(name: str, path: Path) -> Check:
+def _place(name: str, path: Path, *, sudo: bool) -> Check:
     existing = next(p for p in (path, *path.parents) if p.exists())
     writable = os.access(existing, os.W_OK)
+    how = " (through sudo)" if sudo and not writable else ""
+    writable = writable or sudo
     return Check(
         f"place of {name}",
         writable,
-        os.fspath(path),
+        f"{os.fspath(path)}{how}",
         "" if writable else "Run as root, or name another place; see the README.",
     )
 
