@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -187,16 +190,24 @@ def _composed_directories(prefix: Prefix) -> list[Path]:
 
 def check(root: Root) -> None:
     """Load ``root`` through Portage and compare; :class:`MismatchError` names differences."""
-    settings = _load(root)
-    wrong = [e for e in expectations(root, settings) if e.wanted != e.found]
+    with redirect_stderr(io.StringIO()) as complaints:
+        settings = _load(root)
+        wrong = [e for e in expectations(root, settings) if e.wanted != e.found]
     if wrong:
         first = wrong[0]
         more = f" (and {len(wrong) - 1} more)" if wrong[1:] else ""
         raise MismatchError(
             f"{root.kind}: Portage reads {first.name} as {first.found!r}, not as"
-            f" {first.wanted!r}{more}",
-            hint=f"See {root.config_dir}/make.conf.user and the repository's profile.",
+            f" {first.wanted!r}{more}{_first_words(complaints.getvalue())}",
+            hint=f"See {root.config_dir}/make.conf.user and the profile {root.prefix.profile}.",
         )
+    sys.stderr.write(complaints.getvalue())
+
+
+def _first_words(complaints: str) -> str:
+    """Return what Portage had to say about it, should it have said anything."""
+    said = [line.lstrip("! ") for line in complaints.splitlines() if line.startswith("!!!")]
+    return f"; it says: {' '.join(said[:2])}" if said else ""
 
 
 def _load(root: Root) -> Any:
