@@ -47,13 +47,12 @@ pkg_pretend() {
 # nor a virtual environment: those have a library path of their own. Return 1 where there
 # is none.
 find_build_python() {
-	local candidate path
+	local candidate path script
+	# The modules that scripts of the build import may be packaged by themselves.
+	script="import math, os, select, sys, zlib
+sys.exit('%d.%d' % sys.version_info[:2] != '${PYVER}' or print(os.path.realpath(sys.executable)))"
 	for candidate in /usr/bin/python${PYVER} python${PYVER} python3 ${FLATCAR_PREFIX_RUN%% *}; do
-		path=$("${candidate}" -I -S -c "
-import os, sys
-if sys.version_info[:2] == tuple(map(int, '${PYVER}'.split('.'))):
-    import math, select, zlib
-    print(os.path.realpath(sys.executable))" 2>/dev/null) || continue
+		path=$("${candidate}" -I -S -c "${script}" 2>/dev/null) || continue
 		[[ ${path} ]] || continue
 		echo "${path}"
 		return
