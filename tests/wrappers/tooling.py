@@ -33,7 +33,7 @@ src_install() {
 	newins - text <<<"hello"
 	insinto /etc/greeting
 	newins - conf <<<"volume = 1"
-	newbin - greet <<<"#!/bin/sh"
+	newbin - greet <<<"a program"
 }
 """
 
