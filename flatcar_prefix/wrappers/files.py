@@ -130,7 +130,9 @@ def working(prefix: Prefix, tool: Tool) -> str:
     if tool.entry == "view":
         argv = view.command(root, argv)
     result = process.run(argv, env=env, check=False, capture=True, input="")
-    return "" if result.returncode or "Traceback" in result.stderr else os.fspath(at)
+    # A query that finds nothing exits with 3 and the like: only what cannot run is broken.
+    broken = not 0 <= result.returncode < 126 or "Traceback" in result.stdout + result.stderr
+    return "" if broken else os.fspath(at)
 
 
 def generate(prefix: Prefix, tools: Mapping[str, Tool] | None = None) -> list[Path]:

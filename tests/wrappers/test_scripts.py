@@ -154,7 +154,8 @@ def test_a_gentoolkit_is_preferred_where_it_works_and_answers_in_the_view(
 ) -> None:
     recorder.install("equery", bare.eprefix)
     program = recorder.bin / "equery"
-    probe = f"case $* in '--quiet list *') exit {0 if works else 1};; esac\n"
+    fails = "echo Traceback >&2; exit 1"
+    probe = f"case $* in '--quiet list *') {'exit 3' if works else fails};; esac\n"
     program.write_text(program.read_text().replace("set -eu\n", "set -eu\n" + probe))
     path = f"{recorder.bin}:{os.environ['PATH']}"
     assert bare.machine.fp("wrappers", "bare", env={"PATH": path}).returncode == 0
