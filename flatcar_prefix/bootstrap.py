@@ -134,7 +134,7 @@ def run_stage(
 def command(prefix: Prefix, stage: Stage, *, update: bool = False) -> list[str]:
     """Return the command line of a stage: this program's emerge."""
     only = () if stage.final else ("--stage",)
-    how = ["--update", "--newuse", "--changed-deps=y"] if update else ["--noreplace"]
+    how = ["--update", "--deep", "--newuse", "--changed-deps=y"] if update else ["--noreplace"]
     options = ["--oneshot", *how, "--quiet-build=y", "--color=n"]
     # Should this process be killed, its emerge must not go on behind the next one's back.
     guard = ["setpriv", "--pdeathsig", "TERM"]
