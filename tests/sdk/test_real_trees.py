@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Checkouts of flatcar/scripts as they are, in the container.
+
+``FLATCAR_PREFIX_TEST_SCRIPTS=DIR:... ./run-tests -m e2e tests/sdk/test_real_trees.py``; the
+tarball of bzip2 is fetched.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from conftest import REAL_TREES
+from sdk_container import SCRIPTS, Container
+
+from flatcar_prefix.boards import BOARDS
+
+pytestmark = [
+    pytest.mark.needs_root,
+    pytest.mark.needs_namespaces,
+    pytest.mark.e2e,
+    pytest.mark.timeout(3600),
+    pytest.mark.parametrize("real_container", REAL_TREES, indirect=True, ids=lambda p: p.name),
+]
+
+COMPLAINTS = re.compile(r"^(?:!!!|WARNING|Traceback).*", re.MULTILINE)
+
+
+def setup(container: Container, name: str, *args: str) -> None:
+    if not container.here(f"/usr/local/bin/emerge-prefix-{name}").exists():
+        container.setup(*args, name, f"/usr/local/{name}", user="sdk")
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_configuration_is_written_and_no_portage_command_warns(
+    real_container: Container, board: str
+) -> None:
+    real_container.setup("--bootstrap=none", f"--board={board}", "--force", "x", "/usr/local/x")
+    for tool, *args in (
+        ("emerge", "--info"),
+        ("portageq", "best_visible", "/", "dev-lang/python"),
+        ("emerge", "--stage", "--pretend", "app-arch/bzip2"),
+    ):
+        said = real_container.ok(f"/usr/local/bin/{tool}-prefix-x-{board}", *args)
+        assert not COMPLAINTS.findall(said.stdout + said.stderr)
+        if tool == "portageq":
+            assert re.fullmatch(r"dev-lang/python-3\.\d+\.\S+\n", said.stdout)
+
+
+@pytest.mark.parametrize("board", BOARDS)
+@pytest.mark.parametrize("wanted", ["dev-lang/python", "app-misc/jq", "@system"])
+def test_it_resolves(real_container: Container, board: str, wanted: str) -> None:
+    name = f"r{board[:5]}"
+    if not real_container.here(f"/usr/local/bin/emerge-prefix-{name}").exists():
+        args = ("--bootstrap=none", f"--board={board}", name, f"/usr/local/{name}")
+        real_container.setup(*args)
+    wrapper = f"/usr/local/bin/emerge-prefix-{name}"
+    said = real_container.ok(wrapper, "--stage", "--pretend", "--emptytree", wanted)
+    into_staging = re.findall(r"^\[ebuild.* to /build/", said.stdout, re.MULTILINE)
+    assert len(into_staging) > 10
+    assert not COMPLAINTS.findall(said.stdout + said.stderr)
+
+
+@pytest.mark.parametrize("kind", ["sdk", "board"])
+def test_an_unmodified_package_is_built_installed_and_runs(
+    real_container: Container, kind: str
+) -> None:
+    setup(real_container, kind, "--bootstrap=import", f"--toolchain={kind}")
+    emerge = f"/usr/local/bin/emerge-prefix-{kind}"
+    real_container.ok(emerge, "app-arch/bzip2", user="sdk")
+    run = real_container.fp_command("run", kind, "--")
+    said = real_container.ok(
+        "sh", "-c", 'echo portable | "$@" bzip2 -c | "$@" bzip2 -dc', "sh", *run, user="sdk"
+    )
+    assert said.stdout == "portable\n"
+    report = real_container.fp("verify", kind).stdout
+    errors = set(re.findall(r"error: (\S+)", report))
+    # Its scripts are for a shell that nobody has asked into this prefix.
+    assert errors <= {"script-interpreter"}, report
+    assert (
+        real_container.scripts.exists()
+        and not (
+            real_container.real_scripts / "__prefix__"  # type: ignore[operator]
+        ).exists()
+    ), f"{SCRIPTS} is to stay as it is"
