@@ -19,7 +19,8 @@ TEST_PROGRAMS=(
 	systemd-sysext:systemd qemu-aarch64-static:qemu-user-static
 	aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu aarch64-linux-gnu-g++:g++-aarch64-linux-gnu
 	debootstrap:debootstrap busybox:busybox-static sudo:sudo shellcheck:shellcheck
-	git:git cmake:cmake clang:clang strace:strace
+	git:git cmake:cmake clang:clang strace:strace meson:meson ninja:ninja-build
+	autoconf:autoconf
 )
 
 say() {
