@@ -631,7 +631,7 @@ class TestCompiled:
     @pytest.mark.needs_namespaces
     def test_a_program_runs_where_nothing_but_final_exists(self, compiled: InUse) -> None:
         result = subprocess.run(
-            ["bwrap", "--ro-bind", compiled.final_dir / "root", "/", "--proc", "/proc", "--dev", "/dev",
+            ["bwrap", "--ro-bind", compiled.final, compiled.eprefix, "--proc", "/proc", "--dev", "/dev",
              "--unshare-all", "--clearenv", f"{compiled.eprefix}/usr/bin/testhello"],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
