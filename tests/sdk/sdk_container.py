@@ -169,7 +169,7 @@ class Container:
             "TERM": "dumb",
             "PYTHONPATH": os.fspath(CHECKOUT),
             "REAL_SCRIPTS": os.fspath(self.real_scripts or ""),
-            "SHARED": " ".join(_of_root_home(sys.base_prefix, sys.prefix, CHECKOUT)),
+            "SHARED": " ".join(_hidden(sys.base_prefix, sys.prefix, CHECKOUT)),
             **self.variables,
             **more,
         }
@@ -196,9 +196,13 @@ class Container:
         return self.run(*self.fp_command(*args), **options)  # type: ignore[arg-type]
 
 
-def _of_root_home(*places: str | Path) -> list[str]:
-    """Return those below root's home, which no other user may enter; the SDK's has to."""
-    return [os.fspath(place) for place in places if Path("/root") in Path(place).parents]
+def _hidden(*places: str | Path) -> list[str]:
+    """Return those below directories of which the container has its own.
+
+    Root's home is one: no other user may enter it, and the SDK's has to.
+    """
+    own = (Path("/root"), Path("/var"))
+    return [os.fspath(place) for place in places if set(own) & set(Path(place).parents)]
 
 
 def _write_users(etc: Path, *, log: Path) -> None:
