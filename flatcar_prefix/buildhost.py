@@ -104,7 +104,9 @@ def provided() -> dict[str, str]:
     with ThreadPoolExecutor(max_workers=8) as pool:
         versions = dict(zip(present, pool.map(_version, present.values()), strict=True))
     packages = {package: versions[name] for name in present for package in PROVIDED[name]}
-    return {**packages, "sys-apps/portage": str(portage_api.import_portage().VERSION)}
+    # A development tree calls itself HEAD, or has words behind its numbers.
+    portage = re.match(r"\d+(\.\d+)*", portage_api.version())
+    return {**packages, "sys-apps/portage": portage[0] if portage else portage_api.NEWEST_KNOWN}
 
 
 def _version(program: str) -> str:

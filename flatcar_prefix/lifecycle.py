@@ -330,6 +330,8 @@ def configure(prefix: Prefix, *, say: Quiet = QUIET) -> None:
 
     The user's own files there stay.
     """
+    if portage_api.newer_than_known(version := portage_api.version()):
+        say.warn(f"Portage {version} is newer than {portage_api.NEWEST_KNOWN}, the newest known")
     say("writing the configuration roots")
     features = configroot.features(prefix)
     launcher = sdks.launch()

@@ -64,6 +64,9 @@ class Quiet:
     def __call__(self, text: str) -> None:
         """A step begins."""
 
+    def warn(self, text: str) -> None:
+        """Something is not as it should be, and the work goes on."""
+
     def alive(self, text: str) -> None:
         """A step is still at it, about once a second."""
 
@@ -83,6 +86,10 @@ class Talkative(Quiet):
         self._clear()
         info(text)
         self._last = time.monotonic()
+
+    def warn(self, text: str) -> None:
+        self._clear()
+        warning(text)
 
     def alive(self, text: str) -> None:
         if sys.stdout.isatty():

@@ -78,6 +78,11 @@ def check_version(version: str) -> None:
         )
 
 
+def version() -> str:
+    """Return the version of the Portage that is used."""
+    return str(import_portage().VERSION)
+
+
 def newer_than_known(version: str) -> bool:
     """Return whether this Portage was released after this program was last tried with it."""
     from packaging.version import InvalidVersion, Version
