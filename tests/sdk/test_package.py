@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""app-portage/flatcar-prefix, by which the SDK installs this project, installed in a root."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from machine import CHECKOUT, InUse, Machine
+
+pytestmark = pytest.mark.needs_root
+
+PACKAGE = "app-portage/flatcar-prefix"
+
+
+@pytest.fixture(scope="module")
+def installed(shared_machine: Machine) -> InUse:
+    """A root in which it is installed; of what it needs, the tests' own Python has all."""
+    pytest.importorskip("setuptools", reason="the ebuild's BDEPEND, which this Python lacks")
+    prefix = shared_machine.setup("program", "--bootstrap=none")
+    prefix.install(
+        "--stage", "--nodeps", PACKAGE,
+        env={
+            "FLATCAR_PREFIX_SOURCE": str(CHECKOUT),
+            "FLATCAR_PREFIX_HOST_PYTHON": sys.executable,
+            "FLATCAR_PREFIX_QA": "off",  # a root of the SDK is no prefix
+        },
+    )  # fmt: skip
+    return prefix
+
+
+def site_packages(prefix: InUse) -> Path:
+    return next(prefix.staging.glob("usr/lib/python3*/site-packages"))
+
+
+def test_all_of_it_is_there_and_nothing_of_the_checkouts_rubbish(installed: InUse) -> None:
+    package = site_packages(installed) / "flatcar_prefix"
+    own = {
+        str(p.relative_to(CHECKOUT / "flatcar_prefix"))
+        for p in (CHECKOUT / "flatcar_prefix").rglob("*.py")
+    }
+    there = {str(p.relative_to(package)) for p in package.rglob("*.py")}
+    assert own <= there
+    data = {p.name for p in (package / "_data").iterdir()}
+    assert {"repos", "wrappers", "eclass-helpers"} <= data
+    for top in ("repos", "wrappers", "eclass-helpers"):
+        wanted = {
+            str(p.relative_to(CHECKOUT / top))
+            for p in (CHECKOUT / top).rglob("*")
+            if p.is_file() and not {"md5-cache", "__pycache__"} & set(p.parts)
+        }
+        found = {
+            str(p.relative_to(package / "_data" / top))
+            for p in (package / "_data" / top).rglob("*")
+            if p.is_file()
+        }
+        assert found >= wanted, f"missing of {top}: {sorted(wanted - found)}"
+
+
+def test_what_is_installed_works_by_itself(installed: InUse, machine: Machine) -> None:
+    """With the tests' Portage and Python, and with nothing of the checkout."""
+    shutil.rmtree(machine.scripts)
+    code = (
+        "import sys; sys.path.insert(0, sys.argv.pop(1)); import flatcar_prefix.cli as cli;"
+        "assert sys.path[0] in cli.__file__, cli.__file__; sys.exit(cli.main())"
+    )
+
+    def program(*args: str) -> str:
+        argv = (sys.executable, "-c", code, str(site_packages(installed)), *args)
+        return machine.ok(*argv, cwd=machine.base / "home").stdout
+
+    assert program("--version").startswith("flatcar-prefix ")
+    assert "portage" in program("doctor").lower()
+    final = {"FLATCAR_PREFIX_FINAL_DIR": str(machine.base / "final")}
+    machine.variables.update(final)
+    program("setup", "--bootstrap=none", "made", "/usr/local/made")
+    shown = json.loads(program("show", "made", "--json"))
+    for location in shown["repositories"].values():
+        assert location.startswith(str(site_packages(installed) / "flatcar_prefix/_data/repos"))
+    wrapper = machine.bin / "portageq-prefix-made"
+    assert machine.ok(wrapper, "best_visible", "/", "sys-apps/grep").stdout == "sys-apps/grep-3.8\n"
+    said = machine.ok(machine.bin / "emerge-prefix-made", "--stage", "-p", "app-arch/bzip2")
+    assert "app-arch/bzip2-1.0.8" in said.stdout
+
+
+def test_its_commands_are_installed(installed: InUse) -> None:
+    for name in ("flatcar-prefix", "setup_prefix"):
+        command = installed.staging / "usr/bin" / name
+        assert command.stat().st_mode & 0o111
+        assert "flatcar_prefix" in command.read_text() or "flatcar-prefix" in command.read_text()
+
+
+def test_portage_owns_every_file(installed: InUse) -> None:
+    said = installed.machine.ok(installed.wrapper("equery"), "--staging", "check", PACKAGE)
+    assert "failed(0)" in said.stdout
