@@ -7,8 +7,7 @@
 CHECKOUT is a scripts checkout, of either layout; it stays as it is. ATOM (default:
 dev-lang/python) is resolved with its dependencies, with a cold and with a warm cache; the
 cache is made by ``flatcar-prefix regen`` with one and with all processors, and by Portage's
-``egencache``, which makes a cache for a repository in that repository (here: in a copy of it
-that is links and overlays, by ``--cache-dir``).
+``egencache``, repository by repository, which here leaves those alone, too.
 """
 
 from __future__ import annotations
@@ -80,6 +79,8 @@ class Bench:
 
     def egencache(self, jobs: int) -> float:
         """Make the caches of all repositories by egencache, one after the other."""
+        cache = self.base / f"egencache-{jobs}"
+        cache.mkdir(exist_ok=True)
         repositories = self.repositories()
         conf = "[DEFAULT]\nmain-repo = " + next(iter(repositories)) + "\n"
         conf += "".join(f"[{n}]\nlocation = {p}\n" for n, p in repositories.items())
@@ -87,11 +88,11 @@ class Bench:
             self.run(
                 sys.executable, os.fspath(Path(sys.executable).parent / "egencache"), "--update",
                 f"--repo={name}", f"--jobs={jobs}", f"--repositories-configuration={conf}",
-                f"--cache-dir={self.base}/egencache-{jobs}", "--tolerant",
+                f"--cache-dir={cache}", "--external-cache-only", "--tolerant",
                 f"--config-root={self.base}/build/prefix-amd64-usr/bench/host",
                 env={
                     "PORTAGE_OVERRIDE_EPREFIX": f"{self.base}/build/prefix-amd64-usr/bench/host",
-                    "PORTAGE_DEPCACHEDIR": f"{self.base}/egencache-{jobs}",
+                    "PORTAGE_DEPCACHEDIR": os.fspath(cache),
                 },
             )
             for name in repositories
