@@ -78,8 +78,7 @@ def test_portage_reads_back_the_repositories_that_were_meant(
     repos: list[Repository], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     portage_api.import_portage()
-    from portage.util.configparser import ConfigParserError, read_configs
-    from portage.util.configparser import SafeConfigParser
+    from portage.util.configparser import ConfigParserError, SafeConfigParser, read_configs
 
     path = tmp_path_factory.getbasetemp() / "repos.conf"
     path.write_text(makeconf.repos_conf(repos, main_repo=repos[0].name), encoding="utf-8")

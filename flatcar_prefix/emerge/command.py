@@ -174,7 +174,7 @@ def newest_log(tmpdir: Path, since: float) -> Path | None:
 
 def _mtime(path: os.PathLike[str]) -> float:
     try:
-        return os.stat(path).st_mtime
+        return Path(path).stat().st_mtime
     except OSError:
         return 0.0
 

@@ -47,7 +47,8 @@ def trusted(items):
         if item["CKA_CLASS"].endswith("CKO_NSS_TRUST")
         and item.get("CKA_TRUST_SERVER_AUTH", "").endswith("CKT_NSS_TRUSTED_DELEGATOR")
     }
-    found = [i for i in items if i["CKA_CLASS"].endswith("CKO_CERTIFICATE") and identity(i) in roots]
+    certificates = [i for i in items if i["CKA_CLASS"].endswith("CKO_CERTIFICATE")]
+    found = [i for i in certificates if identity(i) in roots]
     return sorted(found, key=lambda item: (item["CKA_LABEL"], item["CKA_VALUE"]))
 
 
