@@ -9,6 +9,7 @@ command runs in a mount namespace of its own, whose root is put together for it.
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shutil
@@ -406,3 +407,44 @@ def _relative_scripts(directory: Path) -> None:
                 " ".join(w.rsplit("/", 1)[-1] for w in line.split(" ")) if "GROUP" in line else line
                 for line in lines
             ))  # fmt: skip
+
+
+# --- the SDK's own Portage --------------------------------------------------------------------
+
+
+def add_portage(container: Container, *, profile: str, provided: str, repos_conf: str) -> str:
+    """Make the container a Gentoo machine with a Portage of its own; return its Python.
+
+    The tests' Portage, but installed as a distribution installs it, with a configuration
+    in /etc/portage and an empty database of installed packages; ``provided`` stands in for
+    what that would hold.
+    """
+    usr, etc = container.base / "layer/usr", container.base / "layer/etc/portage"
+    modules = usr / "lib/python3/dist-packages"
+    modules.mkdir(parents=True)
+    for name in ("_emerge", "elftools", "lxml", "packaging", "portage"):
+        source = Path(importlib.import_module(name).__path__[0])
+        shutil.copytree(source, modules / name, ignore=shutil.ignore_patterns("__pycache__"))
+    _edit(modules / "portage/installation.py", 'if "MODULE" == "MODULE":', "if False:")
+    _edit(modules / "portage/installation.py", 'elif "MODULE" == "SYSTEM":', "elif True:")
+    const = modules / "portage/const.py"
+    _edit(const, 'PORTAGE_BASE_PATH = """"""', 'PORTAGE_BASE_PATH = "/usr/lib/portage"')
+    _edit(const, 'PORTAGE_BIN_PATH = """"""', 'PORTAGE_BIN_PATH = "/usr/lib/portage/bin"')
+    prefix = Path(sys.prefix)
+    shutil.copytree(prefix / "lib/portage", usr / "lib/portage", symlinks=True)
+    shutil.copytree(prefix / "share/portage", usr / "share/portage", symlinks=True)
+    # Of Portage's own, [gentoo] at a place where the SDK has nothing either.
+    (usr / "share/portage/config/repos.conf").write_text(repos_conf)
+    etc.mkdir(parents=True)
+    (etc / "make.profile").symlink_to(profile)
+    (etc / "profile").mkdir()
+    (etc / "profile/package.provided").write_text(provided)
+    (etc / "make.conf").write_text('FEATURES="-sandbox -usersandbox"\nPORTAGE_USERNAME="sdk"\n')
+    (container.base / "var/db/pkg").mkdir()
+    return "/usr/bin/python3"
+
+
+def _edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text, f"{path} is not what it was: {old}"
+    path.write_text(text.replace(old, new), encoding="utf-8")

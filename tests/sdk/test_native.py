@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""With the SDK's own Portage and Python: the build host is Gentoo, and speaks for itself."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+from conftest import furnish, main_repository
+from sdk_container import CHECKOUT, SCRIPTS, Container, Run, add_portage
+
+from flatcar_prefix import buildhost
+from flatcar_prefix.boards import BOARDS
+
+pytestmark = [pytest.mark.needs_root, pytest.mark.needs_namespaces]
+
+PATH = "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Without this project's virtual environment."""
+
+
+def system_python() -> str:
+    return subprocess.run(
+        ["/usr/bin/python3", "-c", "import sys; print(sys.version_info[:2])"],
+        capture_output=True, text=True, check=True,
+    ).stdout.strip()  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def native(make_container: Callable[[str], Container]) -> Container:
+    if system_python() != str(sys.version_info[:2]):
+        pytest.skip("the machine's own Python is another than that of the tests")
+    container = furnish(make_container("repos"), "repos")
+    profile = BOARDS["amd64-usr"].base_profiles[0]
+    main = f"{SCRIPTS}/{main_repository('repos')}"
+    add_portage(
+        container,
+        profile=f"{main}/profiles/{profile}",
+        provided=buildhost.package_provided(buildhost.provided()),
+        repos_conf=f"[DEFAULT]\nmain-repo = gentoo-subset\n[gentoo-subset]\nlocation = {main}\n"
+        f"[prefix-toolchain]\nlocation = {CHECKOUT}/repos/prefix-toolchain\n",
+    )
+    return container
+
+
+def run(container: Container, *argv: str) -> Run:
+    """Run a command as the SDK's user; it must succeed and say nothing on stderr."""
+    done = container.ok(*argv, user="sdk", path=PATH)
+    assert done.stderr == ""
+    return done
+
+
+def program(container: Container, *words: str) -> Run:
+    return run(container, "/usr/bin/python3", "-m", "flatcar_prefix", *words)
+
+
+def test_it_is_found(native: Container) -> None:
+    checks = {c["name"]: c for c in json.loads(program(native, "doctor", "--json").stdout)}
+    assert checks["Portage"]["found"].endswith(", /usr/bin/python3")
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_prefixes_are_set_up_and_resolve_without_a_word_too_many(
+    native: Container, board: str
+) -> None:
+    program(native, "setup", "--bootstrap=none", f"--board={board}", "own", "/usr/local/own")
+    shown = program(native, "show", f"own-{board}", "--env", "staging").stdout
+    assert "PORTAGE_OVERRIDE_EPREFIX" not in shown
+    staging = f"/build/prefix-{board}/own"
+    assert not (native.here(staging) / "host").exists(), "the build host needs no other"
+    wrapper = f"/usr/local/bin/{{}}-prefix-own-{board}"
+    said = run(native, wrapper.format("emerge"), "--stage", "--pretend", "app-arch/bzip2")
+    assert f"app-arch/bzip2-1.0.8 to {staging}/root/usr/local/own/" in said.stdout
+    said = run(native, wrapper.format("portageq"), "best_visible", "/", "dev-lang/python")
+    assert said.stdout == "dev-lang/python-3.11.2\n"
+    run(native, wrapper.format("equery"), "meta", "sys-apps/grep")
+
+
+def test_packages_are_built_and_installed(native: Container) -> None:
+    program(native, "setup", "--bootstrap=none", "builds", "/usr/local/builds")
+    wrapper = "/usr/local/bin/{}-prefix-builds"
+    native.ok(wrapper.format("emerge"), "--nodeps", "sys-apps/baselayout", user="sdk", path=PATH)
+    said = run(native, wrapper.format("equery"), "list", "*")
+    assert "sys-apps/baselayout-1" in said.stdout
+    # Into the prefix, and not into the SDK.
+    assert list((native.base / "var/db/pkg").iterdir()) == []
