@@ -11,7 +11,7 @@ VENV=${TOP}/.venv
 BUILD_PROGRAMS=(
 	gcc:gcc g++:g++ make:make ld:binutils patch:patch file:file gawk:gawk bison:bison
 	m4:m4 perl:perl xz:xz-utils bzip2:bzip2 pkg-config:pkg-config bwrap:bubblewrap
-	mksquashfs:squashfs-tools setpriv:util-linux scanelf:pax-utils
+	mksquashfs:squashfs-tools setpriv:util-linux scanelf:pax-utils tic:ncurses-bin
 )
 # shellcheck disable=SC2034
 TEST_PROGRAMS=(
@@ -20,7 +20,7 @@ TEST_PROGRAMS=(
 	aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu aarch64-linux-gnu-g++:g++-aarch64-linux-gnu
 	debootstrap:debootstrap busybox:busybox-static sudo:sudo shellcheck:shellcheck
 	git:git cmake:cmake clang:clang strace:strace meson:meson ninja:ninja-build
-	autoconf:autoconf
+	autoconf:autoconf gdb:gdb
 )
 
 say() {
