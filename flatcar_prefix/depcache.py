@@ -68,7 +68,7 @@ def warm(prefix: Prefix, *, jobs: int, say: Quiet) -> Outcome:
             regen.start()
             regen.wait()
     portdb.close_caches()
-    return Outcome(total, tuple(sorted(str(cpv) for cpv in regen.cpv_failed)))
+    return Outcome(total, portage_api.failed_ebuilds(regen))
 
 
 def _consumer(counter: Any, total: int, say: Quiet) -> Callable[..., None]:
