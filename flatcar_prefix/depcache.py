@@ -9,7 +9,6 @@ serves all that use the same repositories.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,20 +60,27 @@ def warm(prefix: Prefix, *, jobs: int, say: Quiet) -> Outcome:
 
     portdb = prefix.staging.portdb
     total = sum(len(portdb.cp_list(cp)) for cp in portdb.cp_all())
-    counter = itertools.count(1)
+    progress = _Progress(total, say)
     with portage_api.build_host(prefix.staging.environment().get("PORTAGE_OVERRIDE_EPREFIX")):
-        regen = MetadataRegen(portdb, consumer=_consumer(counter, total, say), max_jobs=jobs)
+        regen = MetadataRegen(portdb, consumer=progress, max_jobs=jobs)
         with portage_api.silent():
             regen.start()
             regen.wait()
     portdb.close_caches()
-    return Outcome(total, portage_api.failed_ebuilds(regen))
+    return Outcome(total, tuple(sorted(progress.failed)))
 
 
-def _consumer(counter: Any, total: int, say: Quiet) -> Callable[..., None]:
-    def consume(cpv: str, *_details: object) -> None:
-        number = next(counter)
-        if number % 20 == 0 or number == total:
-            say.alive(f"metadata: {number} of {total}, {cpv}")
+class _Progress:
+    """Is told of each ebuild, as ``MetadataRegen`` tells its consumer."""
 
-    return consume
+    def __init__(self, total: int, say: Quiet) -> None:
+        self._total, self._say = total, say
+        self._number = 0
+        self.failed: set[str] = set()
+
+    def __call__(self, cpv: str, _repository: str, metadata: object, *_details: object) -> None:
+        self._number += 1
+        if metadata is None:
+            self.failed.add(str(cpv))
+        if self._number % 20 == 0 or self._number == self._total:
+            self._say.alive(f"metadata: {self._number} of {self._total}, {cpv}")
