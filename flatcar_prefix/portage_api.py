@@ -217,8 +217,3 @@ def _repos_conf_text(root: Path) -> str:
     return "".join(
         f.read_text(encoding="utf-8") + "\n" for f in files if f.is_file() and f.suffix != "~"
     ) or "[DEFAULT]\n"
-
-
-def failed_ebuilds(regen: Any) -> tuple[str, ...]:
-    """Return what a ``_emerge.MetadataRegen`` could not source, which older ones do not tell."""
-    return tuple(sorted(str(cpv) for cpv in getattr(regen, "cpv_failed", ())))
