@@ -83,6 +83,8 @@ def load(root: Root, args: Sequence[str], *, defaults: str = "") -> Half:
             os.environ[variable] = opts[option]
     portage._sync_mode = action == "sync"
     config = load_emerge_config(action=action, args=files, opts=opts)
+    # At the end, not after a run: what went wrong in one is asked of the same databases.
+    portage.process.atexit_register(_close_caches, config.trees)
     own = config.target_config.settings.get("EMERGE_DEFAULT_OPTS", "")
     if "--ignore-default-opts" in opts:
         own, defaults = makeconf.EMERGE_DEFAULT_OPTS[root.kind], ""
@@ -92,6 +94,13 @@ def load(root: Root, args: Sequence[str], *, defaults: str = "") -> Half:
         for option in plan.JUDGED_BY_EBUILDS:
             config.opts.pop(option, None)
     return Half(root, config)
+
+
+def _close_caches(trees: Any) -> None:
+    """Close the metadata caches of all ebuild databases that were used."""
+    for of_root in trees.values():
+        if "porttree" not in of_root.lazy_items:
+            of_root["porttree"].dbapi.close_caches()
 
 
 def run(half: Half, *, also: Any = None) -> int:
@@ -117,9 +126,6 @@ def _finish(half: Half) -> None:
     from _emerge.emergelog import emergelog
     from portage.output import xtermTitleReset
 
-    for trees in half.config.trees.values():
-        if "porttree" not in trees.lazy_items:
-            trees["porttree"].dbapi.close_caches()
     titles = "notitles" not in half.settings.features
     if "--pretend" not in half.opts:
         emergelog(titles, " *** terminating.")
