@@ -48,7 +48,7 @@ setup(
     install_requires=["portage>=3.0.63", "lxml>=4.9", "packaging>=21", "pyelftools>=0.29"],
     extras_require={
         "test": [
-            "pytest>=7", "pytest-timeout", "hypothesis>=6",
+            "pytest>=7", "pytest-timeout", "pytest-xdist>=3", "hypothesis>=6",
             "ruff", "mypy", "lxml-stubs",
             # Later ones know EAPI 9, for which they want a newer bash than Debian 12 has.
             "pkgcheck<0.10.37", "pkgcore<0.12.32",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -242,10 +243,12 @@ def packages(overlay: Overlay) -> list[str]:
 
 
 def _configure() -> str:
-    """Return what autoconf makes of configure.ac."""
-    made = subprocess.run(
-        ["autoconf", "-"], input=CONFIGURE_AC, capture_output=True, text=True, check=True
-    )
+    """Return what autoconf makes of configure.ac; its caches go with the directory."""
+    with tempfile.TemporaryDirectory() as directory:
+        made = subprocess.run(
+            ["autoconf", "-"], input=CONFIGURE_AC, cwd=directory, capture_output=True, text=True,
+            check=True,
+        )  # fmt: skip
     return made.stdout
 
 

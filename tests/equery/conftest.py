@@ -8,37 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
+from answers import Answer, Equery, Terminal
 from fixture_prefix import Fixture, build
 
 from flatcar_prefix.equery import main
 
 _TOP = Path(__file__).resolve().parents[2]
-
-
-class Answer(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def lines(self) -> list[str]:
-        return self.out.splitlines()
-
-
-class Terminal(io.StringIO):
-    """A stream that says it is a terminal, of 80 columns."""
-
-    def isatty(self) -> bool:
-        return True
-
-
-Equery = Callable[..., Answer]
 
 
 @pytest.fixture(scope="session")

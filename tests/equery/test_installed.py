@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from conftest import Equery
+from answers import Equery
 from fixture_prefix import EPREFIX, MTIME, Fixture
 
 GREEN, BOLD, BLUE, TURQUOISE, RED = (

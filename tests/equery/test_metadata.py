@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from conftest import Equery
+from answers import Equery
 from fixture_prefix import Fixture
 from hypothesis import given, settings, strategies as st
 

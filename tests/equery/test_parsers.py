@@ -7,7 +7,7 @@ import re
 import textwrap
 from pathlib import Path
 
-from conftest import Equery
+from answers import Equery
 from hypothesis import assume, given, settings, strategies as st
 
 from flatcar_prefix.equery.belongs import real_path

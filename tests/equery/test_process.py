@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Equery
+from answers import Equery
 from fixture_prefix import EPREFIX, Fixture, in_view
 
 _CALLS = (

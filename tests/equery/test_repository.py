@@ -6,7 +6,7 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from conftest import Equery
+from answers import Equery
 from fixture_prefix import Fixture
 
 

@@ -3,31 +3,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sdk_container import LAYOUTS, SCRIPTS, Container, add_board, add_sdk_toolchain, write_scripts
-
-from flatcar_prefix.boards import BOARDS
-
-BOARD_CFLAGS = "-O2 -pipe -g0 -fno-plt"
-"""What no other toolchain here has."""
-
-
-def main_repository(layout: str) -> str:
-    place, names = LAYOUTS[layout]
-    return f"{place}/{names['gentoo-subset'][0]}"
-
-
-def furnish(container: Container, layout: str) -> Container:
-    """Give a container the toolchains and the roots of both boards."""
-    for board in BOARDS.values():
-        add_sdk_toolchain(container, board)
-        profile = f"{SCRIPTS}/{main_repository(layout)}/profiles/{board.base_profiles[0]}"
-        add_board(container, board, cflags=BOARD_CFLAGS, profile=profile)
-    return container
+from furnishing import furnish, main_repository
+from sdk_container import LAYOUTS, Container, write_scripts
 
 
 @pytest.fixture(scope="session")
@@ -65,10 +46,6 @@ def container(request: pytest.FixtureRequest, containers: Callable[[str], Contai
 def any_container(containers: Callable[[str], Container]) -> Container:
     """A furnished container, whichever layout."""
     return containers("repos")
-
-
-REAL_TREES = [Path(p) for p in os.environ.get("FLATCAR_PREFIX_TEST_SCRIPTS", "").split(":") if p]
-"""Scripts checkouts to test with, as ``FLATCAR_PREFIX_TEST_SCRIPTS=DIR:...`` names them."""
 
 
 @pytest.fixture(scope="session")

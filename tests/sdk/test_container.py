@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import BOARD_CFLAGS, furnish, main_repository
+from furnishing import BOARD_CFLAGS, furnish, main_repository
 from sdk_container import LAYOUTS, SCRIPTS, SDK_UID, Container, add_sdk_toolchain
 
 from flatcar_prefix.boards import BOARDS

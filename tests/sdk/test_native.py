@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 
 import pytest
-from conftest import furnish, main_repository
+from furnishing import furnish, main_repository
 from sdk_container import CHECKOUT, SCRIPTS, Container, Run, add_portage
 
 from flatcar_prefix import buildhost

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from conftest import REAL_TREES
+from furnishing import REAL_TREES
 from sdk_container import SCRIPTS, Container
 
 from flatcar_prefix.boards import BOARDS

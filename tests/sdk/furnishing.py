@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the containers of the tests are furnished with: toolchains, boards, real trees."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from sdk_container import LAYOUTS, SCRIPTS, Container, add_board, add_sdk_toolchain
+
+from flatcar_prefix.boards import BOARDS
+
+BOARD_CFLAGS = "-O2 -pipe -g0 -fno-plt"
+"""What no other toolchain here has."""
+
+
+def main_repository(layout: str) -> str:
+    place, names = LAYOUTS[layout]
+    return f"{place}/{names['gentoo-subset'][0]}"
+
+
+def furnish(container: Container, layout: str) -> Container:
+    """Give a container the toolchains and the roots of both boards."""
+    for board in BOARDS.values():
+        add_sdk_toolchain(container, board)
+        profile = f"{SCRIPTS}/{main_repository(layout)}/profiles/{board.base_profiles[0]}"
+        add_board(container, board, cflags=BOARD_CFLAGS, profile=profile)
+    return container
+
+
+REAL_TREES = [Path(p) for p in os.environ.get("FLATCAR_PREFIX_TEST_SCRIPTS", "").split(":") if p]
+"""Scripts checkouts to test with, as ``FLATCAR_PREFIX_TEST_SCRIPTS=DIR:...`` names them."""
