@@ -51,7 +51,7 @@ install_packages() {
 	mapfile -t packages < <(missing_packages "$@")
 	[[ -e /usr/include/stdio.h ]] || packages+=(libc6-dev)
 	[[ -e /usr/include/linux/version.h ]] || packages+=(linux-libc-dev)
-	python3 -c 'import venv, ensurepip' 2>/dev/null || packages+=(python3-venv)
+	"$(find_python)" -c 'import venv, ensurepip' 2>/dev/null || packages+=(python3-venv)
 	((${#packages[@]})) || return 0
 
 	command -v apt-get >/dev/null || stop \
@@ -68,11 +68,37 @@ install_packages() {
 		"apt-get could not install ${packages[*]}" "See ${TOP}/.apt.log."
 }
 
+# Prints the Python to use: the one that PYTHON names; else the first of those here that is
+# new enough and that every user can reach, since wrappers are for ordinary users, too.
+find_python() {
+	local candidate usable=
+	[[ -z ${PYTHON-} ]] || { printf '%s\n' "${PYTHON}"; return; }
+	for candidate in python3 /usr/bin/python3 python3.{13,12,11,10}; do
+		"${candidate}" -c "${NEW_ENOUGH}" 2>/dev/null || continue
+		usable=${usable:-${candidate}}
+		! is_reachable "${candidate}" || { usable=${candidate}; break; }
+	done
+	printf '%s\n' "${usable:-python3}"
+}
+
+NEW_ENOUGH='import sys; sys.exit(sys.version_info < (3, 10))'
+
+# Whether a Python and what it is made of can be reached by every user.
+is_reachable() {
+	local path
+	path=$("$1" -c 'import os, sys; print(os.path.realpath(sys.executable))') || return
+	while [[ ${path} != / ]]; do
+		[[ -n $(find "${path}" -maxdepth 0 -perm -o=x) ]] || return
+		path=$(dirname -- "${path}")
+	done
+}
+
 # Makes the virtual environment with this project and extras of its setup.py, such as
 # [test]; does nothing where that was done for this setup.py, with these extras or more.
 make_venv() {
-	local extras=$1 python=${PYTHON:-python3} wanted stamp=${VENV}/.flatcar-prefix
-	"${python}" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || stop \
+	local extras=$1 python wanted stamp=${VENV}/.flatcar-prefix
+	python=$(find_python)
+	"${python}" -c "${NEW_ENOUGH}" 2>/dev/null || stop \
 		"Python 3.10 or newer is missing" "Install it, or name it: PYTHON=python3.11 $0"
 	wanted="$(cksum <"${TOP}/setup.py") $("${python}" -V) ${extras}"
 	[[ -e ${stamp} && $(<"${stamp}") == "${wanted}"* ]] && return 0
