@@ -37,6 +37,35 @@ stop() {
 	exit 1
 }
 
+# Runs a command that takes a while, its output in a log, and shows that it is alive:
+#   with_progress <what it does> <log> <command> [argument ...]
+with_progress() {
+	local what=$1 log=$2 started=${SECONDS} code=0 child
+	shift 2
+	say "${what}; log: ${log}"
+	"$@" >"${log}" 2>&1 &
+	child=$!
+	# The shell has told it to ignore what comes from the keyboard.
+	trap 'kill "${child}" 2>/dev/null || :; exit 130' INT TERM
+	while kill -0 "${child}" 2>/dev/null; do
+		alive "${what}" $((SECONDS - started))
+		sleep 1
+	done
+	[[ ! -t 1 ]] || printf '\r\033[K'
+	wait "${child}" || code=$?
+	trap - INT TERM
+	return "${code}"
+}
+
+# On a terminal in a line that changes, else every half minute.
+alive() {
+	if [[ -t 1 ]]; then
+		printf '\r\033[K   %s, %d s' "$1" "$2"
+	elif (($2 && $2 % 30 == 0)); then
+		say "$1, $2 s"
+	fi
+}
+
 # Prints the packages of those programs that are not here.
 missing_packages() {
 	local entry path=${PATH}:/usr/local/sbin:/usr/sbin:/sbin
@@ -60,12 +89,13 @@ install_packages() {
 	[[ ${EUID} == 0 ]] || stop \
 		"these packages are missing: ${packages[*]}" \
 		"As root: apt-get install ${packages[*]}; then run this again."
-	say "installing ${packages[*]}"
-	{
-		apt-get -q update
-		DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends "${packages[@]}"
-	} >"${TOP}/.apt.log" 2>&1 || stop \
+	with_progress "installing ${packages[*]}" "${TOP}/.apt.log" apt_install "${packages[@]}" || stop \
 		"apt-get could not install ${packages[*]}" "See ${TOP}/.apt.log."
+}
+
+apt_install() {
+	apt-get -q update &&
+		DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends "$@"
 }
 
 # Prints the Python to use: the one that PYTHON names; else the first of those here that is
@@ -103,10 +133,16 @@ make_venv() {
 	wanted="$(cksum <"${TOP}/setup.py") $("${python}" -V) ${extras}"
 	[[ -e ${stamp} && $(<"${stamp}") == "${wanted}"* ]] && return 0
 
-	say "making the virtual environment ${VENV}, with this project and Portage"
-	"${python}" -m venv "${VENV}" || stop \
-		"the virtual environment cannot be made" "Remove ${VENV} and try again."
-	"${VENV}/bin/pip" --disable-pip-version-check -qq install -e "${TOP}${extras}" || stop \
-		"pip could not install what is needed" "See above; is there a network?"
+	with_progress "making the virtual environment ${VENV}, with this project and Portage" \
+		"${TOP}/.venv.log" fill_venv "${python}" "${extras}" || stop \
+		"the virtual environment could not be made" "See ${TOP}/.venv.log; is there a network?"
 	printf '%s\n' "${wanted}" >"${stamp}"
+}
+
+# An environment of another Python is made anew, not mixed.
+fill_venv() {
+	local -a fresh=()
+	[[ "${VENV}/bin/python3" -ef "$(type -P "$1")" ]] || fresh=(--clear)
+	"$1" -m venv "${fresh[@]}" "${VENV}" &&
+		"${VENV}/bin/pip" --disable-pip-version-check -q install -e "${TOP}$2"
 }
