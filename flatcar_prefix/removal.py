@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,14 +89,35 @@ def _removable(prefix: Prefix) -> Iterator[Path]:
 
 
 def _refuse_mounts(directory: Path) -> None:
-    inside = f"{os.path.realpath(directory)}/"
-    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
-        place = line.split()[4].encode().decode("unicode_escape")
-        if f"{place}/".startswith(inside):
-            raise PrefixError(
-                f"{place} is mounted inside the prefix",
-                hint=f"Unmount it first: umount {place}",
-            )
+    inside = os.fsencode(os.path.realpath(directory)) + b"/"
+    for place in _mount_points(Path("/proc/self/mountinfo").read_bytes()):
+        if (place + b"/").startswith(inside):
+            raise _mounted(os.fsdecode(place))
+    _refuse_other_file_systems(directory)
+
+
+def _mount_points(mountinfo: bytes) -> Iterator[bytes]:
+    """Yield where something is mounted; proc(5): white space and backslashes are octal there."""
+    for line in mountinfo.splitlines():
+        yield re.sub(rb"\\([0-7]{3})", lambda m: bytes([int(m[1], 8)]), line.split(b" ")[4])
+
+
+def _refuse_other_file_systems(directory: Path) -> None:
+    """Look at every directory that is going to be removed, whatever is said of mounts.
+
+    Directories only: on overlayfs a file may say that it is of the file system below.
+    """
+    device = directory.lstat().st_dev
+    for where, _, _ in os.walk(directory):
+        if os.lstat(where).st_dev != device:
+            raise _mounted(where)
+
+
+def _mounted(place: str) -> PrefixError:
+    return PrefixError(
+        f"{place} is mounted inside the prefix",
+        hint=f"Unmount it first: umount {shlex.quote(place)}",
+    )
 
 
 def remove_tree(directory: Path, *, last: str) -> None:

@@ -25,6 +25,12 @@ def traces(machine: Machine) -> set[str]:
     return {path for path in snapshot(machine.base, ignore=kept) if path != state}
 
 
+def with_a_mount(what: str, directory: Path) -> list[str]:
+    """Return the words that run a command where something is mounted at ``directory``."""
+    script = f'mount {what} "$1"; shift; exec "$@"'
+    return ["unshare", "--mount", "sh", "-c", script, "sh", str(directory)]
+
+
 class TestFound:
     """A prefix describes itself."""
 
@@ -269,14 +275,20 @@ class TestRemoved:
 
     @pytest.mark.needs_root
     @pytest.mark.needs_namespaces
-    @pytest.mark.parametrize("place", ["pkgs", "tmp"])
-    def test_what_is_mounted_inside_is_refused(self, machine: Machine, place: str) -> None:
-        prefix = machine.setup("mounted")
-        directory = prefix.staging_dir / place
+    @pytest.mark.parametrize("place", ["pkgs", "tmp", "tmp/a b", "tmp/b\\040c"])
+    @pytest.mark.parametrize("staging", ["plain", "caf\u00e9", "\u65e5\u672c"], ids=ascii)
+    def test_what_is_mounted_inside_is_refused(
+        self, machine: Machine, place: str, staging: str
+    ) -> None:
+        top = machine.base / "else" / staging
+        machine.setup("mounted", f"--staging_dir={top}")
+        directory = top / place
+        directory.mkdir(exist_ok=True)
+        (machine.base / "outside").mkdir()
+        (machine.base / "outside/precious").write_text("dear")
         before = traces(machine)
-        script = 'mount -t tmpfs tmpfs "$1"; shift; exec "$@"'
         result = machine.run(
-            "unshare", "--mount", "sh", "-c", script, "sh", directory,
+            *with_a_mount("--bind outside", directory),
             sys.executable, "-m", "flatcar_prefix", "uninstall", "mounted",
         )  # fmt: skip
         assert result.returncode == 1
@@ -284,6 +296,23 @@ class TestRemoved:
         assert str(directory) in what
         assert "umount" in to_do
         assert traces(machine) == before
+
+    @pytest.mark.needs_root
+    @pytest.mark.needs_namespaces
+    def test_another_file_system_is_noticed_whatever_is_said_of_mounts(
+        self, machine: Machine
+    ) -> None:
+        prefix = machine.setup("mounted")
+        directory = prefix.staging_dir / "pkgs"
+        code = (
+            "import sys; from flatcar_prefix import cli, removal\n"
+            "removal._mount_points = lambda text: []\n"
+            "sys.exit(cli.main(['uninstall', 'mounted']))"
+        )
+        result = machine.run(*with_a_mount("-t tmpfs tmpfs", directory), sys.executable, "-c", code)
+        assert result.returncode == 1
+        assert str(directory) in two_lines(result)[0]
+        assert prefix.wrapper("emerge").exists()
 
     def test_directories_above_stay(self, machine: Machine) -> None:
         prefix = machine.setup("alone")
