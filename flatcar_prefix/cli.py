@@ -171,7 +171,7 @@ def setup_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     add = parser.add_argument
     add("name", metavar="<name>", nargs="?", help="the prefix's name; wrappers carry it")
     add("eprefix", metavar="<eprefix>", nargs="?", help="where it lives, e.g. /usr/local/my-stuff")
-    add("--board", default=DEFAULT_BOARD, help=f"{' or '.join(BOARDS)} (default: %(default)s)")
+    add("--board", help=f"{' or '.join(BOARDS)} (default: {DEFAULT_BOARD})")
     add("--staging-dir", help="default: /build/prefix-<board>/<name>")
     add("--final-dir", help="default: <scripts>/__prefix__/<board>/<name>")
     _boolean(parser, "force", "remove an old prefix of that name entirely, and make it anew")
@@ -206,7 +206,7 @@ def _setup(args: argparse.Namespace) -> int:
     if not args.name:
         raise UsageError("the prefix's name is missing", hint="setup_prefix <name> <prefix path>")
     if args.uninstall:
-        return _uninstall(args)
+        return _uninstall_found(args)
     if not args.eprefix:
         raise UsageError(
             "the prefix's path is missing",
@@ -216,7 +216,7 @@ def _setup(args: argparse.Namespace) -> int:
         prefix = lifecycle.setup(
             args.name,
             args.eprefix,
-            board=args.board,
+            board=args.board or DEFAULT_BOARD,
             staging_dir=args.staging_dir,
             final_dir=args.final_dir,
             force=args.force,
@@ -252,8 +252,20 @@ def _uninstall_parser(parser: argparse.ArgumentParser) -> None:
 
 def _uninstall(args: argparse.Namespace) -> int:
     with Talkative() as say:
-        where = getattr(args, "staging_dir", None)
-        removal.uninstall(where or args.name, board=None if where else args.board, say=say)
+        removal.uninstall(args.name, board=args.board, say=say)
+    return 0
+
+
+def _uninstall_found(args: argparse.Namespace) -> int:
+    """Remove what ``setup_prefix`` would set up; what is given besides must be the prefix's."""
+    with Talkative() as say:
+        removal.uninstall(
+            args.name,
+            board=args.board or (None if args.staging_dir else DEFAULT_BOARD),
+            eprefix=args.eprefix,
+            staging_dir=args.staging_dir,
+            say=say,
+        )
     return 0
 
 

@@ -301,11 +301,28 @@ def _repository(data: dict[str, Any]) -> Repository:
 def read(staging_dir: Path) -> Prefix:
     """Return the prefix whose record is in ``staging_dir``.
 
-    The directory is believed rather than what the record says of it, so that a
-    prefix reached by another path is still one. ``FileNotFoundError`` without a record.
+    By whatever path that is reached, the prefix is told by the path it was made with,
+    by which its wrappers know it, too. One that was moved is where it is now.
+    ``FileNotFoundError`` without a record; :class:`PrefixError` for the copy of a
+    prefix, which would speak for the original's final root and wrappers.
     """
     prefix = from_record((staging_dir / RECORD_NAME).read_text(encoding="utf-8"))
-    return prefix if prefix.staging_dir == staging_dir else replace(prefix, staging_dir=staging_dir)
+    if prefix.staging_dir == staging_dir or is_same(prefix.staging_dir, staging_dir):
+        return prefix
+    if prefix.record_file.exists():
+        raise PrefixError(
+            f"{staging_dir} is a copy of the prefix {prefix.id} in {prefix.staging_dir}",
+            hint="Name the original; a copy is nobody's, and can be removed by rm -r.",
+        )
+    return replace(prefix, staging_dir=staging_dir)
+
+
+def is_same(one: Path, other: Path) -> bool:
+    """Return whether both are there and are one directory."""
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
 
 
 def write(prefix: Prefix) -> Prefix:

@@ -62,7 +62,7 @@ def load(name: str, *, board: str | None = None, complete: bool = False) -> Pref
     if board is not None:
         board_of(board)
     if "/" in name:
-        return _load_from(Path(name))
+        return load_from(name)
     fitting = [
         p
         for p in list_prefixes()
@@ -83,9 +83,10 @@ def load(name: str, *, board: str | None = None, complete: bool = False) -> Pref
     return prefix
 
 
-def _load_from(directory: Path) -> Prefix:
+def load_from(directory: Path | str) -> Prefix:
+    """Return the prefix in a staging directory; :class:`PrefixError` when there is none."""
     try:
-        return prefixes.read(directory.absolute())
+        return prefixes.read(Path(os.path.realpath(directory)))
     except OSError as error:
         raise PrefixError(
             f"there is no prefix in {directory}: {error.strerror}",

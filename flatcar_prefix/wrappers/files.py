@@ -190,9 +190,7 @@ def _may_replace(path: Path, prefix: Prefix) -> bool:
     if path.is_symlink():
         return _is_own_link(path)
     mark = read_mark(path)
-    return mark is not None and (
-        mark.staging_dir == prefix.staging_dir or not _is_alive(mark.staging_dir)
-    )
+    return mark is not None and _is_of(mark, prefix)
 
 
 def _is_alive(staging_dir: Path) -> bool:
@@ -250,7 +248,7 @@ def _own(prefix: Prefix) -> list[Path]:
         if path.is_symlink():
             if _is_short_name(path, prefix):
                 links.append(path)
-        elif (mark := read_mark(path)) and mark.staging_dir == prefix.staging_dir:
+        elif (mark := read_mark(path)) and _is_of(mark, prefix):
             files.append(path)
     return links + files
 
@@ -261,7 +259,12 @@ def _is_short_name(link: Path, prefix: Prefix) -> bool:
     if not link.name.endswith(f"-prefix-{prefix.name}") or os.readlink(link) != wanted:
         return False
     mark = read_mark(link)
-    return mark is None or mark.staging_dir == prefix.staging_dir
+    return mark is None or _is_of(mark, prefix)
+
+
+def _is_of(mark: Mark, prefix: Prefix) -> bool:
+    """Return whether a wrapper of the prefix's name is its own, or was before it moved."""
+    return mark.staging_dir == prefix.staging_dir or not _is_alive(mark.staging_dir)
 
 
 def check(prefix: Prefix, tools: Mapping[str, Tool] | None = None) -> list[Finding]:

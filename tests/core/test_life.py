@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -275,10 +276,18 @@ class TestRemoved:
 
     @pytest.mark.needs_root
     @pytest.mark.needs_namespaces
-    @pytest.mark.parametrize("place", ["pkgs", "tmp", "tmp/a b", "tmp/b\\040c"])
-    @pytest.mark.parametrize("staging", ["plain", "caf\u00e9", "\u65e5\u672c"], ids=ascii)
+    @pytest.mark.parametrize(
+        ("staging", "place"),
+        [
+            ("plain", "pkgs"),
+            ("plain", "tmp/b\\040c"),
+            ("caf\u00e9", "tmp"),
+            ("\u65e5\u672c", "tmp/a b"),
+        ],
+        ids=ascii,
+    )
     def test_what_is_mounted_inside_is_refused(
-        self, machine: Machine, place: str, staging: str
+        self, machine: Machine, staging: str, place: str
     ) -> None:
         top = machine.base / "else" / staging
         machine.setup("mounted", f"--staging_dir={top}")
@@ -339,6 +348,106 @@ class TestRemoved:
         result = machine.run(wrapper, "--info")
         assert result.returncode == 1
         two_lines(result)
+
+
+class TestAnotherPlace:
+    """Which prefix is meant is told by its record, not by the path that leads to it."""
+
+    def test_a_copy_of_a_staging_directory_does_not_cost_the_original(
+        self, machine: Machine
+    ) -> None:
+        prefix = machine.setup("original")
+        copy = machine.base / "copy"
+        shutil.copytree(prefix.staging_dir, copy, symlinks=True)
+        before = traces(machine)
+        for args in (
+            ("--uninstall", f"--staging_dir={copy}", "original"),
+            ("--uninstall", f"{copy}/"),
+        ):
+            result = machine.try_setup(*args)
+            assert result.returncode == 1
+            assert (
+                f"copy of the prefix original-amd64-usr in {prefix.staging_dir}"
+                in two_lines(result)[0]
+            )
+        assert traces(machine) == before
+
+    def test_a_prefix_at_a_new_place_is_removed_with_all_it_has(self, machine: Machine) -> None:
+        before = traces(machine)
+        prefix = machine.setup("mover")
+        moved = machine.base / "moved"
+        prefix.staging_dir.rename(moved)
+        assert json.loads(machine.fp("show", moved, "--json").stdout)["name"] == "mover"
+        assert machine.try_setup("--uninstall", f"--staging_dir={moved}", "mover").returncode == 0
+        left = traces(machine) - before
+        assert not [path for path in left if "mover" in path or "/moved" in path]
+
+    @pytest.mark.parametrize(
+        "args",
+        [("other",), ("w1", "/usr/local/other"), ("w1", "/usr/local/w1", "--board=arm64-usr")],
+        ids=" ".join,
+    )
+    @pytest.mark.parametrize("how", ["by name", "by directory"])
+    def test_what_is_said_and_is_not_so_of_the_prefix_is_refused(
+        self, machine: Machine, how: str, args: tuple[str, ...]
+    ) -> None:
+        prefix = machine.setup("w1")
+        before = traces(machine)
+        more = (f"--staging_dir={prefix.staging_dir}",) if how == "by directory" else ()
+        result = machine.try_setup("--uninstall", *args, *more)
+        assert result.returncode == 1
+        two_lines(result)
+        assert traces(machine) == before
+
+    @pytest.mark.parametrize("alias", ["linked/build/x", "linked/../x/build/x", "x/../x/build/x/"])
+    def test_by_whatever_path_it_is_reached_its_wrappers_go_too(
+        self, machine: Machine, alias: str
+    ) -> None:
+        before = traces(machine)
+        (machine.base / "x").mkdir()
+        staging, final = machine.base / "x/build/x", machine.base / "x/final"
+        machine.setup("x", f"--staging_dir={staging}", f"--final_dir={final}")
+        (machine.base / "linked").symlink_to("x")
+        said = machine.try_setup("--uninstall", f"--staging_dir={machine.base}/{alias}", "x")
+        assert said.returncode == 0, said.stderr
+        (machine.base / "linked").unlink()
+        assert not [path for path in traces(machine) - before if "-prefix-x" in path]
+        assert not staging.exists()
+        assert not final.exists()
+
+    @pytest.mark.parametrize("whose", ["another prefix's", "somebody else's"])
+    def test_a_final_root_that_is_not_its_own_stays(self, machine: Machine, whose: str) -> None:
+        prefix, other = machine.setup("mine"), machine.setup("theirs")
+        if whose == "another prefix's":
+            place = other.final_dir
+            record = prefix.staging_dir / RECORD
+            changed = {
+                **json.loads(record.read_text()),
+                "final_dir": str(place),
+                "eprefix": other.eprefix,
+            }
+            record.write_text(json.dumps(changed))
+        else:
+            place = prefix.final_dir
+            (prefix.config("final") / "make.conf").write_text('CHOST="x"\n')
+        result = machine.fp("uninstall", "mine")
+        assert result.returncode == 0
+        assert f"{place} stays" in result.stderr
+        assert place.is_dir()
+        assert not prefix.staging_dir.exists()
+        assert other.wrapper("emerge").exists()
+
+    def test_a_directory_of_the_shell_version_is_recognised_by_its_path(
+        self, machine: Machine
+    ) -> None:
+        staging = machine.base / "elder"
+        config = staging / "root/usr/local/elder/etc/portage"
+        config.mkdir(parents=True)
+        (config / "make.conf").write_text('CHOST="x"\n')
+        result = machine.try_setup("--uninstall", f"--staging_dir={staging}", "elder")
+        assert result.returncode == 1
+        assert "shell version" in two_lines(result)[0]
+        assert config.is_dir()
 
 
 class TestAtOnce:
