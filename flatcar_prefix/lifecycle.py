@@ -20,6 +20,7 @@ from flatcar_prefix import (
     buildhost,
     configroot,
     depcache,
+    makeconf,
     portage_api,
     prefix as prefixes,
     registry,
@@ -145,9 +146,11 @@ def check_place(place: Path | str, what: str) -> Path:
     :class:`UsageError` for a path that make.conf or an ebuild would not survive.
     """
     path = Path(os.path.abspath(place))
-    if any(c.isspace() or c in ":\"'$`\\%#" for c in os.fspath(path)) or len(path.parts) < 3:
+    text = os.fspath(path)
+    odd = any(c.isspace() or c in ":\"'$`\\%#" for c in text) or not text.isprintable()
+    if odd or len(path.parts) < 3:
         raise UsageError(
-            f"the {what} directory {os.fspath(path)!r} cannot be used",
+            f"the {what} directory {text!r} cannot be used",
             hint="Give a directory below a top-level one, without white space, colon or quote.",
         )
     return path
@@ -188,7 +191,7 @@ def _begin(sdk: sdks.Sdk, prefix: Prefix, say: Quiet) -> None:
         with filesystem_errors(prefix.staging_dir):
             _create(sdk, prefix)
             configure(prefix, say=say)
-    except PrefixError:
+    except Exception:  # a fault of this program's leaves no half prefix behind either
         with suppress(PrefixError):
             removal.remove(prefix)
         for path in sorted(missing, reverse=True):
@@ -288,7 +291,7 @@ def _plan(sdk: sdks.Sdk, asked: Request) -> Prefix:
     """Return the prefix that is going to be; nothing is written yet."""
     found, main = repos.find(sdk.scripts_dir)
     found = repos.add_overlays(found, main, asked.overlays)
-    return Prefix(
+    prefix = Prefix(
         name=asked.name,
         eprefix=asked.eprefix,
         board=asked.board,
@@ -309,6 +312,17 @@ def _plan(sdk: sdks.Sdk, asked: Request) -> Prefix:
         wrapper_dir=asked.wrapper_dir,
         created=time.time(),
     )
+    _refuse_unspellable(prefix)
+    return prefix
+
+
+def _refuse_unspellable(prefix: Prefix) -> None:
+    """Raise :class:`UsageError` for a place that make.conf cannot name."""
+    try:
+        for root in (prefix.staging, prefix.final):
+            makeconf.make_conf(root, jobs=jobs(), launcher=sdks.launch()).encode()
+    except ValueError as error:
+        raise UsageError(str(error), hint="Name a directory of letters that print.") from error
 
 
 def _create(sdk: sdks.Sdk, prefix: Prefix) -> None:

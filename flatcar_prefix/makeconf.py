@@ -278,7 +278,8 @@ def _repository(repository: Repository) -> str:
 def check_location(location: Path) -> str:
     """Return the location as repos.conf spells it; ``ValueError`` when it cannot."""
     text = os.fspath(location)
-    if any(c in text for c in "\n\r\0%") or text != text.strip() or " #" in text or " ;" in text:
+    comment = " #" in text or " ;" in text
+    if not text.isprintable() or "%" in text or text != text.strip() or comment:
         raise ValueError(f"{text!r} cannot be written to repos.conf")
     return text
 

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flatcar_prefix import __version__, portage_api
+from flatcar_prefix import __version__, fhs, portage_api
 from flatcar_prefix.boards import Board, board
 from flatcar_prefix.errors import PrefixError, UsageError
 
@@ -25,7 +25,10 @@ RECORD_FORMAT = 1
 KINDS = ("staging", "final")
 
 _NAME = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._+-]{0,63}")
-_EPREFIX = re.compile(r"(/[A-Za-z0-9._+@%,=~-]+)+")
+
+# Nothing that anything on the way takes for something else: ``,`` divides the words of -Wl,
+# ``%`` is a placeholder in repos.conf, ``=`` ends a name, ``@`` and ``~`` are for sed and sh.
+_EPREFIX = re.compile(r"(/[A-Za-z0-9._+-]+)+")
 
 
 def check_name(name: str) -> str:
@@ -51,7 +54,7 @@ def check_eprefix(eprefix: str, *, directories: Iterable[Path] = ()) -> str:
     if not _EPREFIX.fullmatch(path) or {".", ".."} & set(path.split("/")):
         raise UsageError(
             f"the prefix path {eprefix!r} has a part that cannot be in one",
-            hint=hint + " No '..', white space, colon or quote.",
+            hint=hint + " Its parts have A-Z a-z 0-9 . _ + - and are not '..'.",
         )
     if path.count("/") < 2:
         raise UsageError(f"{path} is a top-level directory of every system", hint=hint)
@@ -61,6 +64,8 @@ def check_eprefix(eprefix: str, *, directories: Iterable[Path] = ()) -> str:
                 f"the prefix path {path} lies inside {directory}, which is of the build machine",
                 hint=hint,
             )
+    if objection := fhs.objection(path):
+        raise UsageError(f"{objection}; a prefix cannot be there", hint=hint)
     return path
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from flatcar_prefix import portage_api, sdk
+from flatcar_prefix import makeconf, portage_api, sdk
 from flatcar_prefix.boards import PREFIX_FEATURES, Board
 from flatcar_prefix.errors import PrefixError, UsageError
 from flatcar_prefix.prefix import Repository
@@ -35,7 +35,11 @@ COMPOSED = "composed"
 
 
 def read_repository(location: Path) -> Repository:
-    """Return the repository at ``location`` as Portage reads it (layout.conf, repo_name)."""
+    """Return the repository at ``location`` as Portage reads it (layout.conf, repo_name).
+
+    :class:`PrefixError` for what is none, or has no name, or a place that repos.conf
+    cannot name.
+    """
     portage_api.import_portage()
     from portage.repository.config import RepoConfig
 
@@ -43,6 +47,7 @@ def read_repository(location: Path) -> Repository:
         raise PrefixError(
             f"there is no repository at {location}", hint="Name a directory with ebuilds in it."
         )
+    _refuse_unspellable(location)
     config = RepoConfig(None, {"location": os.fspath(location)})
     if config.missing_repo_name or not config.name:
         raise PrefixError(
@@ -55,6 +60,15 @@ def read_repository(location: Path) -> Repository:
         masters=tuple(config.masters or ()),
         aliases=tuple(config.aliases or ()),
     )
+
+
+def _refuse_unspellable(location: Path) -> None:
+    try:
+        makeconf.check_location(location)
+    except ValueError as error:
+        raise UsageError(
+            str(error), hint="Name a directory without percent sign, line end, ' #' and ' ;'."
+        ) from error
 
 
 def find(scripts_dir: Path) -> tuple[tuple[Repository, ...], str]:

@@ -11,7 +11,15 @@ from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings, strategies as st
-from machine import CHECKOUT, InUse, Machine, Overlay, snapshot, two_lines
+from machine import (
+    CHECKOUT,
+    InUse,
+    Machine,
+    Overlay,
+    copy_repositories,
+    snapshot,
+    two_lines,
+)
 
 from flatcar_prefix import portage_api, prefix as prefixes
 from flatcar_prefix.errors import PrefixError, UsageError
@@ -58,6 +66,9 @@ def test_a_name_with_a_leading_dash(shared_machine: Machine, name: str) -> None:
         "", "relative", "./here", "/", "//", "/usr", "/opt", "/etc", "/usr/", "/home", "/usr/../etc/x",
         "/opt/../x/y", "/opt/./x", "/opt/a b", "/opt/a\tb", "/opt/a:b", "/opt/a'b", '/opt/a"b', "/opt/a\nb",
         "/opt/a\n", "/opt/a`b", "/opt/$a", "/opt/a\\b", "/opt//a", "/opt/ü",
+        "/opt/a%b", "/opt/a,b", "/opt/a=b", "/opt/@MARK@", "/opt/~a",
+        "/usr/bin", "/usr/lib64/", "/usr/share", "/usr/local", "/usr/local/bin", "/usr/local/man", "/var/lib",
+        "/proc/x", "/sys/x", "/dev/x", "/run/x", "/tmp/x", "/tmp/x/y", "/etc/x", "/boot/x",
     ],
     ids=ascii,
 )  # fmt: skip
@@ -181,6 +192,46 @@ class TestRepositories:
         (machine.repos / "flatcar-overlay/metadata/layout.conf").write_text("masters = gone\n")
         said, _ = refused(machine, *GOOD, code=1)
         assert "gone" in said
+
+    @pytest.mark.parametrize("name", ["p%t", "mid #x", "mid ;x", "line\nend"], ids=ascii)
+    @pytest.mark.parametrize("which", ["overlay", "scripts"])
+    def test_a_directory_that_repos_conf_cannot_name(
+        self, machine: Machine, which: str, name: str
+    ) -> None:
+        place = machine.base / name
+        if which == "overlay":
+            Overlay(place, "odd")
+            flag = f"--custom_ebuild_overlays={place}"
+        else:
+            copy_repositories(place)
+            flag = f"--scripts_dir={place}"
+        for more in ((), ("--force",)):
+            final = f"--final_dir={machine.base}/final"
+            said, to_do = refused(machine, *GOOD, flag, final, *more, code=2)
+            assert name in said or ascii(name)[1:-1] in said
+            assert "percent sign" in to_do
+
+    def test_an_overlay_added_later_that_repos_conf_cannot_name(self, machine: Machine) -> None:
+        prefix = machine.setup("later")
+        before = everything(machine)
+        result = machine.fp("overlays", "later", "add", Overlay(machine.base / "p%t", "odd").path)
+        assert result.returncode == 2
+        assert "p%t" in two_lines(result)[0]
+        added = set(everything(machine)) - set(before)
+        assert not [path for path in added if "p%t" not in path], prefix
+
+
+def test_a_fault_of_the_programs_own_leaves_nothing_behind(machine: Machine) -> None:
+    code = (
+        "import sys; from flatcar_prefix import cli, configroot\n"
+        "def fault(*args, **kw): raise ZeroDivisionError('fault')\n"
+        "configroot.check = fault\n"
+        "cli.setup_prefix(sys.argv[1:])"
+    )
+    before = everything(machine)
+    result = machine.run(sys.executable, "-c", code, f"--scripts_dir={machine.scripts}", *GOOD)
+    assert "ZeroDivisionError: fault" in result.stderr
+    assert everything(machine) == before
 
 
 class TestProfiles:
@@ -442,7 +493,7 @@ def test_an_accepted_path_is_absolute_deep_enough_and_plain(eprefix: str) -> Non
         return
     assert path == os.path.normpath(path)
     assert path.count("/") >= 2
-    assert not any(c.isspace() or c in ":'\"\\`$" for c in path)
+    assert not any(c.isspace() or c in ":'\"\\`$%,=@~" for c in path)
     assert prefixes.check_eprefix(path) == path
 
 
