@@ -144,7 +144,9 @@ def write(
     The directories of the root are made, too.
     """
     config = root.config_dir
-    for directory in (config, root.logdir, root.tmpdir, root.pkgdir, root.prefix.distdir):
+    # emaint lists what is installed, and does not expect a root where nothing ever was.
+    vdb = root.eroot / "var/db/pkg"
+    for directory in (config, vdb, root.logdir, root.tmpdir, root.pkgdir, root.prefix.distdir):
         directory.mkdir(parents=True, exist_ok=True)
     root.prefix.depcachedir.mkdir(parents=True, exist_ok=True)
     for name, text in files(root, jobs=jobs, launcher=launcher, features=features).items():
