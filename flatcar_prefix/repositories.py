@@ -130,16 +130,32 @@ def _pick(
 
 
 def _with_masters(repositories: Iterable[Repository], main: str) -> Iterator[Repository]:
-    """Yield them with masters: an overlay that names none has the main repository.
+    """Yield them with masters: an overlay that has none by its own word has the main repository.
 
-    Portage does the same, but warns of it on every command. This program's own
-    repository has no master, so that it serves any main repository.
+    This program's own repository has no master, so that it serves any main repository.
     """
     for repository in repositories:
         if repository.name in (main, TOOLCHAIN_ROLE) or repository.masters:
             yield repository
         else:
+            _refuse_silent(repository, main)
             yield replace(repository, masters=(main,))
+
+
+def _refuse_silent(repository: Repository, main: str) -> None:
+    """Raise :class:`PrefixError` for an overlay that says nothing of masters.
+
+    Portage takes the main repository then, and complains on every command; neither
+    repos.conf nor any setting keeps it from that.
+    """
+    from portage.repository.config import parse_layout_conf
+
+    layout, _ = parse_layout_conf(os.fspath(repository.location))
+    if layout["masters"] is None:
+        raise PrefixError(
+            f"the repository {repository.name} at {repository.location} does not name its masters",
+            hint=f"Write into {repository.location}/metadata/layout.conf: masters = {main}",
+        )
 
 
 def add_overlays(
@@ -147,8 +163,8 @@ def add_overlays(
 ) -> tuple[Repository, ...]:
     """Return the repositories with further overlays above them, the last one highest.
 
-    :class:`PrefixError` for one without a name, a name that is taken, or a master
-    that is missing.
+    :class:`PrefixError` for one without a name, a name that is taken, a master that is
+    missing, or no word on masters.
     """
     result = list(repositories)
     top = max((r.priority or 0 for r in repositories), default=PREFIX_OVERLAY_PRIORITY)

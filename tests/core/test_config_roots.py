@@ -211,16 +211,40 @@ class TestRepositories:
         assert order[:4] == ["three", "two", "one", "prefix-overlay"]
         assert order[-1] == "gentoo-subset" or "gentoo-subset" in order[4:]
 
-    def test_an_overlay_without_masters_has_the_main_repository(self, machine: Machine) -> None:
+    def test_an_overlay_whose_masters_are_none_has_the_main_repository(
+        self, machine: Machine
+    ) -> None:
         overlay = Overlay(machine.base / "bare", "bare")
-        overlay.write("metadata/layout.conf", "thin-manifests = true\n")
+        overlay.write("metadata/layout.conf", "masters =\nthin-manifests = true\n")
         overlay.ebuild("test-bare/x-1")
         prefix = machine.setup("bare", f"--custom_ebuild_overlays={overlay.path}")
         section = (prefix.config("staging") / "repos.conf").read_text().partition("[bare]\n")[2]
         assert "masters = gentoo-subset\n" in section
         result = prefix.plain("staging", "emerge", "--pretend", "--quiet", "test-bare/x")
-        assert result.returncode == 0
-        said = [line for line in result.stderr.splitlines() if "masters" not in line]
-        assert not said, (
-            "Portage asks for masters in the overlay's own layout.conf, and for no more"
-        )
+        assert (result.returncode, result.stderr) == (0, "")
+
+    @pytest.mark.parametrize("layout", ["thin-manifests = true\n", None])
+    def test_an_overlay_that_says_nothing_of_masters_is_refused_with_the_line_to_write(
+        self, machine: Machine, layout: str | None
+    ) -> None:
+        overlay = Overlay(machine.base / "bare", "bare")
+        file = overlay.write("metadata/layout.conf", layout or "")
+        if layout is None:
+            file.unlink()
+        flag = f"--custom_ebuild_overlays={overlay.path}"
+        result = machine.try_setup("--bootstrap=none", flag, "bare", "/usr/local/bare")
+        assert result.returncode == 1
+        what, to_do = two_lines(result)
+        assert f"bare at {overlay.path} does not name its masters" in what
+        assert to_do == f"Write into {file}: masters = gentoo-subset"
+        assert not machine.staging("bare").exists()
+        with file.open("a") as stream:
+            stream.write(to_do.partition(": ")[2] + "\n")
+        prefix = machine.setup("bare", flag)
+        assert prefix.plain("staging", "emerge", "--info").stderr == ""
+
+    @pytest.mark.parametrize("kind", ["staging", "final"])
+    def test_emaint_checks_all_of_an_empty_prefix(self, prefix: InUse, kind: str) -> None:
+        result = prefix.plain(kind, "emaint", "--check", "all")
+        assert "Traceback" not in result.stdout + result.stderr
+        assert (prefix.eroot(kind) / "var/db/pkg").is_dir()
