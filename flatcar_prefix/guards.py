@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from flatcar_prefix import portage_api, sdk as sdks
 from flatcar_prefix.boards import Board
 from flatcar_prefix.errors import PrefixError
+from flatcar_prefix.prefix import Prefix
 
 
 @contextmanager
@@ -35,30 +37,48 @@ def filesystem_errors(place: Path) -> Iterator[None]:
 
 
 @contextmanager
-def locked(sdk: sdks.Sdk, name: str, board: Board) -> Iterator[None]:
+def locked(sdk: sdks.Sdk, name: str, board: Board, *directories: Path) -> Iterator[None]:
     """Within, no other process sets up, changes or removes this prefix.
 
-    Portage's locks; :class:`PrefixError` at once when somebody else is at it.
+    Nor anything else in its ``directories``, which a prefix of another name might have
+    been given, too. Portage's locks; :class:`PrefixError` at once when somebody else is
+    at it.
     """
+    places = {_lock_name(directory): os.fspath(directory) for directory in directories}
+    held = sdk.state_dir / "locks"
+    with filesystem_errors(held):
+        held.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as locks:
+        for lock, what in {f"{name}-{board.name}": f"{name}-{board.name}", **places}.items():
+            locks.enter_context(_lock(held / lock, what))
+        yield
+
+
+def _lock_name(directory: Path) -> str:
+    """Return what the lock of a directory is called, by whatever path it is reached."""
+    return "dir-" + hashlib.sha256(os.fsencode(os.path.realpath(directory))).hexdigest()[:32]
+
+
+@contextmanager
+def _lock(path: Path, what: str) -> Iterator[None]:
     portage_api.import_portage()
     from portage.exception import TryAgain
     from portage.locks import lockfile, unlockfile
 
-    directory = sdk.state_dir / "locks"
-    with filesystem_errors(directory):
-        directory.mkdir(parents=True, exist_ok=True)
+    with filesystem_errors(path):
         try:
-            lock = lockfile(
-                os.fspath(directory / f"{name}-{board.name}"),
-                wantnewlockfile=1,
-                flags=os.O_NONBLOCK,
-            )
+            lock = lockfile(os.fspath(path), wantnewlockfile=1, flags=os.O_NONBLOCK)
         except TryAgain:
             raise PrefixError(
-                f"another program is at work on {name}-{board.name}",
+                f"another program is at work on {what}",
                 hint="Wait for it to end, or end it; then run the same command again.",
             ) from None
     try:
         yield
     finally:
         unlockfile(lock)
+
+
+def locked_prefix(prefix: Prefix) -> AbstractContextManager[None]:
+    """Return :func:`locked` for a prefix that is there."""
+    return locked(sdks.detect(), prefix.name, prefix.board, prefix.staging_dir, prefix.final_dir)

@@ -32,7 +32,7 @@ from flatcar_prefix import (
 )
 from flatcar_prefix.boards import DEFAULT_BOARD, Board, board as board_of
 from flatcar_prefix.errors import PrefixError, UsageError
-from flatcar_prefix.guards import filesystem_errors, locked
+from flatcar_prefix.guards import filesystem_errors, locked, locked_prefix
 from flatcar_prefix.messages import QUIET, Quiet
 from flatcar_prefix.prefix import Prefix
 
@@ -89,7 +89,7 @@ def setup(
         wrapper_dir, profile, toolchain, bootstrap, with_gcc, first_stage, last_stage,
     )  # fmt: skip
     portage_api.import_portage()
-    with locked(sdk, asked.name, asked.board):
+    with locked(sdk, asked.name, asked.board, asked.staging_dir, asked.final_dir):
         return _setup_locked(sdk, asked, force=force, say=say)
 
 
@@ -227,7 +227,7 @@ def update(
     Returns the prefix as it is then; :class:`BuildError` when a stage fails.
     """
     bootstrapping.check_names(first, until)
-    with locked(sdks.detect(), prefix.name, prefix.board), filesystem_errors(prefix.staging_dir):
+    with locked_prefix(prefix), filesystem_errors(prefix.staging_dir):
         prefix = prefixes.write(_found_again(prefix))
         configure(prefix, say=say)
         start = first or bootstrapping.STAGES[0].name

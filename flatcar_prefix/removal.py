@@ -13,7 +13,7 @@ from pathlib import Path
 from flatcar_prefix import makeconf, prefix as prefixes, registry, sdk as sdks, wrappers
 from flatcar_prefix.boards import BOARDS, board as board_of
 from flatcar_prefix.errors import PrefixError
-from flatcar_prefix.guards import filesystem_errors, locked
+from flatcar_prefix.guards import filesystem_errors, locked_prefix
 from flatcar_prefix.messages import QUIET, Quiet
 from flatcar_prefix.prefix import Prefix
 
@@ -37,7 +37,7 @@ def uninstall(
     _refuse_unrecorded(where, known)
     prefix = registry.load_from(where) if staging_dir else registry.load(where, board=known)
     _refuse_another(prefix, None if "/" in (name or "") else name, board, eprefix)
-    with locked(sdks.detect(), prefix.name, prefix.board):
+    with locked_prefix(prefix):
         remove(prefix, say=say)
 
 

@@ -489,6 +489,43 @@ class TestAtOnce:
         assert json.loads(machine.fp("show", "race", "--json").stdout)["state"] == "complete"
         assert machine.run(machine.bin / "portageq-prefix-race", "envvar", "ARCH").returncode == 0
 
+    @pytest.mark.parametrize("which", ["staging", "final"])
+    def test_nor_of_another_name_in_the_same_directories(
+        self, machine: Machine, monkeypatch: pytest.MonkeyPatch, which: str
+    ) -> None:
+        for name, value in machine.places.items():
+            monkeypatch.setenv(name, value)
+        place = machine.base / "shared"
+        before = traces(machine)
+        with guards.locked(sdk.detect(), "busy", boards.board("amd64-usr"), place):
+            result = machine.try_setup(
+                "--bootstrap=none", f"--{which}_dir={place}", "free", "/usr/local/free"
+            )
+            assert result.returncode == 1
+            assert f"another program is at work on {place}" in two_lines(result)[0]
+            assert traces(machine) == before
+
+    def test_names_that_share_directories_started_together_do_not_harm_each_other(
+        self, machine: Machine
+    ) -> None:
+        places = [f"--{which}_dir={machine.base}/{which}" for which in ("staging", "final")]
+        children = [
+            subprocess.Popen(
+                machine.setup_command("--bootstrap=none", *places, name, f"/usr/local/{name}"),
+                env=machine.environment(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for name in ("race-a", "race-b")
+        ]
+        said = [child.communicate(timeout=120)[1] for child in children]
+        assert sorted(child.returncode for child in children) == [0, 1], said
+        (listed,) = json.loads(machine.fp("list", "--json").stdout)
+        assert listed["state"] == "complete"
+        wrapper = machine.bin / f"portageq-prefix-{listed['name']}"
+        assert machine.run(wrapper, "envvar", "ARCH").stdout == "amd64\n"
+
     def test_different_names_do_not_wait_for_each_other(
         self, machine: Machine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
