@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from flatcar_prefix import prefix as prefixes, process, sdk
+from flatcar_prefix import configroot, prefix as prefixes, process, sdk
 from flatcar_prefix.errors import BuildError, UsageError
 from flatcar_prefix.messages import Quiet
 from flatcar_prefix.prefix import Prefix
@@ -42,9 +42,7 @@ STAGES = (
     Stage("libc", False, ("virtual/libc",), "everything is built against it"),
     Stage("runtime", False, ("prefix/gcc-runtime",), "nearly everything is linked with it"),
     Stage("system", False, ("@system",), "what the profile takes for granted"),
-    Stage(
-        "final", True, ("prefix/prefix-final", "prefix/gcc-runtime"), "what programs need to run"
-    ),
+    Stage("final", True, configroot.RUNTIME, "what programs need to run"),
 )
 
 

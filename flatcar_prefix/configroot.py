@@ -30,6 +30,9 @@ OWN_FILE = "flatcar-prefix"
 
 COMPILER = "sys-devel/gcc"
 
+RUNTIME = ("prefix/prefix-final", "prefix/gcc-runtime")
+"""What programs need to run: where final begins, and what stays in both roots."""
+
 FROM_TOOLCHAIN = ("sys-apps/baselayout", "sys-kernel/linux-headers")
 """What an imported C library stands on comes from the same place as it."""
 
@@ -58,7 +61,7 @@ def files(
         f"package.mask/{OWN_FILE}": makeconf.atoms_file(_masks(prefix)),
         f"package.use/{OWN_FILE}": makeconf.atoms_file(_use(prefix)),
         "profile/package.provided": _provided(prefix),
-        "profile/packages": _packages(prefix),
+        "profile/packages": _packages(root),
         **(
             {"qa-check": _helper("install-qa-check.d/60flatcar-prefix")}
             if prefix.native_host
@@ -121,13 +124,27 @@ def _provided(prefix: Prefix) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _packages(prefix: Prefix) -> str:
+def _packages(root: Root) -> str:
+    """Return what the root's @system has beside, or in place of, the profile's."""
+    kept = "".join(f"*{key}\n" for key in _system(root))
+    if root.kind == "final":
+        return f"# What is built with is staging's; this is what programs need to run.\n-*\n{kept}"
+    return f"# Provided, see package.provided.\n{_taken_out(root.prefix)}# Bootstrapped.\n{kept}"
+
+
+def _system(root: Root) -> tuple[str, ...]:
+    """Return what the bootstrap has installed, lest --depclean removes it again."""
+    compiler = root.kind == "staging" and root.prefix.with_gcc
+    return (*RUNTIME, COMPILER) if compiler else RUNTIME
+
+
+def _taken_out(prefix: Prefix) -> str:
     """Return what is taken out of @system: Portage warns of a provided package there."""
     from portage.versions import cpv_getkey
 
     keys = [] if prefix.with_gcc else [COMPILER]
     keys += [cpv_getkey(cpv) for cpv in skel.left_out(prefix.repositories)]
-    return "# Provided, see package.provided.\n" + "".join(f"-*{key}\n" for key in keys)
+    return "".join(f"-*{key}\n" for key in keys)
 
 
 def _version_of(text: str) -> str:
@@ -250,8 +267,15 @@ def expectations(root: Root, settings: Any) -> Iterator[Expected]:
     stable = {word for word in prefix.board.keywords if not word.startswith("-")}
     dropped = {word[1:] for word in prefix.board.keywords if word.startswith("-")}
     yield Expected("ACCEPT_KEYWORDS", stable, (keywords & (stable | dropped)))
+    yield from _expected_system(root, settings)
     yield from _expected_profile(root, settings)
     yield from _expected_repositories(prefix, settings)
+
+
+def _expected_system(root: Root, settings: Any) -> Iterator[Expected]:
+    wanted = {f"*{key}" for key in _system(root)}
+    found = {str(atom) for atom in settings.packages}
+    yield Expected("@system", wanted, found if root.kind == "final" else wanted & found)
 
 
 def _expected_profile(root: Root, settings: Any) -> Iterator[Expected]:

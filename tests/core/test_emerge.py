@@ -275,6 +275,47 @@ def test_an_update_replaces_in_both_roots(imported_prefix: InUse, overlay: Overl
     assert not (prefix.final / "usr/share/test-up/lib/1").exists()
 
 
+@pytest.fixture(scope="module")
+def set_up(machine_of_its_own: Machine) -> InUse:
+    return machine_of_its_own.setup("fresh", "--bootstrap=import")
+
+
+@pytest.fixture(scope="module")
+def machine_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    return Machine(tmp_path_factory.mktemp("fresh") / "machine")
+
+
+class TestAfterSetUp:
+    """The bootstrap's packages are what the two roots' @system says: no more, no less."""
+
+    @pytest.mark.parametrize("words", [(), ("--staging",), ("--final",)])
+    def test_there_is_nothing_to_update(self, set_up: InUse, words: tuple[str, ...]) -> None:
+        result = set_up.install(*words, "--pretend", "-uDN", "@world")
+        assert plan(result.stdout) == []
+        assert result.stderr == ""
+
+    def test_final_does_not_want_what_only_builds(self, set_up: InUse) -> None:
+        set_up.install("-uDN", "@world")
+        assert not {
+            cpv for cpv in set_up.installed("final") if "os-headers" in cpv or "linux-head" in cpv
+        }
+
+    @pytest.mark.parametrize("kind", ["staging", "final"])
+    def test_depclean_removes_nothing(self, set_up: InUse, kind: str) -> None:
+        result = set_up.install(f"--{kind}", "--depclean", "--pretend")
+        assert "No packages selected for removal by depclean" in result.stdout, result.stdout
+        said = (result.stdout + result.stderr).replace("!!! You have no world file.", "")
+        assert "!!!" not in said
+        names = {cpv.rpartition("-")[0] for cpv in set_up.installed(kind)}
+        assert {"prefix/prefix-final", "prefix/gcc-runtime"} <= names
+
+    @pytest.mark.parametrize("kind", ["staging", "final"])
+    def test_depclean_would_remove_neither_by_name(self, set_up: InUse, kind: str) -> None:
+        for atom in ("prefix/prefix-final", "prefix/gcc-runtime"):
+            set_up.emerge(f"--{kind}", "--depclean", atom, env={"CLEAN_DELAY": "0"})
+            assert any(cpv.startswith(f"{atom}-") for cpv in set_up.installed(kind))
+
+
 def test_a_second_call_with_noreplace_does_nothing(prefix: InUse, overlay: Overlay) -> None:
     overlay.ebuild("test-again/it-1")
     prefix.install("test-again/it")
