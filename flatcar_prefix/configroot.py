@@ -28,6 +28,13 @@ OWN_FILE = "flatcar-prefix"
 """What this program's file is called in package.* directories, beside the user's own."""
 
 
+SHARED_LISTS = (*skel.TAKEN, "package.accept_restrict", "package.properties")
+"""What stands in staging and holds in both roots, where the user may add to it in final.
+Portage reads a directory of any of these names, and the directories therein."""
+
+SHARED_WHOLE = ("env", "sets")
+"""What is looked up there by name, and so is the same in both roots."""
+
 COMPILER = "sys-devel/gcc"
 
 RUNTIME = ("prefix/prefix-final", "prefix/gcc-runtime")
@@ -51,7 +58,7 @@ def files(
 ) -> dict[str, str]:
     """Return the text of every file below ``etc/portage``, by its path from there."""
     prefix = root.prefix
-    return {
+    found = {
         "make.conf": makeconf.make_conf(
             root, jobs=jobs, launcher=launcher, extra_features=features
         ),
@@ -69,6 +76,22 @@ def files(
         ),
         **skel.files(prefix),
     }
+    linked = SHARED_LISTS if shared(root) else ()
+    return {name: text for name, text in found.items() if os.path.dirname(name) not in linked}
+
+
+def shared(root: Root) -> dict[str, Path]:
+    """Return what final has by links to staging: where each leads to, by its path.
+
+    Were the user's keywords and masks one root's alone, what is built would not be what is
+    installed. A list has the link among the user's own files for final, which come behind
+    it if their names do.
+    """
+    if root.kind == "staging":
+        return {}
+    there = root.prefix.staging.config_dir
+    lists = {f"{name}/{OWN_FILE}": there / name for name in SHARED_LISTS}
+    return lists | {name: there / name for name in SHARED_WHOLE}
 
 
 def _helper(name: str) -> str:
@@ -171,17 +194,28 @@ def write(
         portage_api.write_atomic(config / name, text)
     user = config / "make.conf.user"
     if not user.exists():
-        portage_api.write_atomic(user, makeconf.make_conf_user())
-    _share_sets(root)
+        portage_api.write_atomic(user, makeconf.make_conf_user(root))
+    for link, target in shared(root).items():
+        _share(config, link, target)
     _write_profile(root)
 
 
-def _share_sets(root: Root) -> None:
-    """Let the user's sets, written once, be known in both roots."""
-    mine, shared = root.config_dir / "sets", root.prefix.staging.config_dir / "sets"
-    shared.mkdir(parents=True, exist_ok=True)
-    if mine != shared and not os.path.lexists(mine):
-        mine.symlink_to(shared)
+def _share(config: Path, link: str, target: Path) -> None:
+    path = config / link
+    if path.parent.is_file():
+        raise PrefixError(
+            f"{path.parent} is a file, and cannot hold what is staging's, too",
+            hint="Make it a directory with that file inside.",
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if link in SHARED_WHOLE:
+        target.mkdir(parents=True, exist_ok=True)
+        if os.path.lexists(path):
+            return
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target)
+    temporary.replace(path)
 
 
 def _write_profile(root: Root) -> None:
@@ -218,7 +252,8 @@ def check(root: Root) -> None:
         raise MismatchError(
             f"{root.kind}: Portage reads {first.name} as {first.found!r}, not as"
             f" {first.wanted!r}{more}{_first_words(complaints.getvalue())}",
-            hint=f"See {root.config_dir}/make.conf.user and the profile {root.prefix.profile}.",
+            hint=f"See {' and '.join(map(str, makeconf.user_files(root)))}, and the profile"
+            f" {root.prefix.profile}.",
         )
     sys.stderr.write(complaints.getvalue())
 

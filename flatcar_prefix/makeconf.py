@@ -20,6 +20,12 @@ EMERGE_DEFAULT_OPTS: Mapping[str, str] = {
 }
 """What was built again, with other USE flags for instance, replaces what final has."""
 
+OPTIONS_LAST: Mapping[str, str] = {
+    "staging": "Behind it, lest one forgets: what is built becomes a binary package.",
+    "final": "Behind it, lest one forgets: final never builds, it takes what staging has built.",
+}
+"""Why these stand behind what the user sets."""
+
 BINUTILS = ("AR", "AS", "LD", "NM", "RANLIB", "STRIP", "OBJCOPY", "OBJDUMP", "READELF")
 
 HOST_PROGRAMS = ("usr/local/bin", "usr/bin", "usr/sbin", "bin", "sbin")
@@ -105,11 +111,23 @@ def make_conf(
         _own_variables(root, launcher=launcher),
     ]
     body = "\n".join(f"# {s.comment}\n{assignments(s.variables)}" for s in sections)
-    user = root.config_dir / "make.conf.user"
+    sources = "".join(f"source {quote(os.fspath(path))}\n" for path in user_files(root))
     return (
         f"{GENERATED}# Your own settings belong in make.conf.user, which is never rewritten.\n\n"
-        f"{body}\n# Last, so that what you set there wins.\nsource {quote(os.fspath(user))}\n"
+        f"{body}\n# Yours, so that what you set there wins.{_whose(root)}\n{sources}"
+        f"\n# {OPTIONS_LAST[root.kind]}\n"
+        f'EMERGE_DEFAULT_OPTS="${{EMERGE_DEFAULT_OPTS}} {EMERGE_DEFAULT_OPTS[root.kind]}"\n'
     )
+
+
+def user_files(root: Root) -> tuple[Path, ...]:
+    """Return the user's files that make.conf ends with: staging's, then final's own."""
+    mine = root.config_dir / "make.conf.user"
+    return (mine,) if root.kind == "staging" else (user_files(root.prefix.staging)[0], mine)
+
+
+def _whose(root: Root) -> str:
+    return "" if root.kind == "staging" else " Staging's hold for both roots."
 
 
 def _places(root: Root) -> Section:
@@ -199,7 +217,6 @@ def _toolchain(prefix: Prefix) -> Section:
 def _building(root: Root, *, jobs: int, extra_features: Sequence[str]) -> Section:
     variables: dict[str, str | Sequence[str]] = {
         "MAKEOPTS": f"-j{jobs}",
-        "EMERGE_DEFAULT_OPTS": EMERGE_DEFAULT_OPTS[root.kind],
         "USE": USE,
     }
     if extra_features:
@@ -250,11 +267,17 @@ def qa_check(root: Root) -> str:
     return os.fspath(root.config_dir / "qa-check")
 
 
-def make_conf_user() -> str:
-    """Return what make.conf.user says when it is new."""
+def make_conf_user(root: Root) -> str:
+    """Return what make.conf.user of ``root`` says when it is new."""
+    if root.kind == "staging":
+        where, example = "make.conf of both roots sources it, e.g.", 'USE="${USE} static-libs"'
+    else:
+        where = "make.conf sources it\n# behind staging's, for what is to differ in final, e.g."
+        example = 'INSTALL_MASK="/usr/share/doc"'
     return (
-        "# Yours: flatcar-prefix never rewrites this file. make.conf sources it last, e.g.\n"
-        '# USE="${USE} static-libs"\n'
+        f"# Yours: flatcar-prefix never rewrites this file; {where}\n# {example}\n"
+        '# EMERGE_DEFAULT_OPTS="--verbose"\n'
+        f"# To those, make.conf adds {EMERGE_DEFAULT_OPTS[root.kind]}.\n"
     )
 
 

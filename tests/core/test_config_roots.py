@@ -13,7 +13,7 @@ from machine import InUse, Machine, Overlay, two_lines
 
 from flatcar_prefix import repositories
 from flatcar_prefix.boards import BOARDS, PREFIX_FEATURES, board
-from flatcar_prefix.prefix import Repository
+from flatcar_prefix.prefix import Repository, read as load
 
 WARNING = re.compile(
     r"!!!|warning|deprecated(?!-)|QA Notice|Traceback|unavailable repos|has been ignored",
@@ -80,7 +80,55 @@ def test_the_users_settings_are_read_last(machine: Machine) -> None:
     assert {"mine", "-wayland"} & set(queried(prefix, "staging", "envvar", "USE").split()) == {
         "mine"
     }
-    assert queried(prefix, "final", "envvar", "MAKEOPTS") != "-j77"
+    assert queried(prefix, "final", "envvar", "MAKEOPTS") == "-j77", "staging's hold for both"
+    (prefix.config("final") / "make.conf.user").write_text('MAKEOPTS="-j78"\n')
+    assert queried(prefix, "final", "envvar", "MAKEOPTS") == "-j78"
+    assert queried(prefix, "staging", "envvar", "MAKEOPTS") == "-j77"
+
+
+@pytest.mark.parametrize("before", ["", "${EMERGE_DEFAULT_OPTS} "])
+def test_no_setting_of_the_users_makes_final_build(machine: Machine, before: str) -> None:
+    prefix = machine.setup("opts")
+    for kind in ("staging", "final"):
+        (prefix.config(kind) / "make.conf.user").write_text(
+            f'EMERGE_DEFAULT_OPTS="{before}--verbose"\n'
+        )
+    said = queried(prefix, "final", "envvar", "EMERGE_DEFAULT_OPTS").split()
+    assert {"--verbose", "--usepkgonly", "--root-deps=rdeps"} <= set(said)
+    said = queried(prefix, "staging", "envvar", "EMERGE_DEFAULT_OPTS").split()
+    assert said == ["--verbose", "--buildpkg"]
+
+
+def test_what_the_user_says_of_packages_in_staging_holds_for_final(machine: Machine) -> None:
+    prefix = machine.setup("lists")
+    staging, final = prefix.config("staging"), prefix.config("final")
+    (staging / "package.license").mkdir()
+    (staging / "package.license/mine").write_text("app-arch/bzip2 NOTHING-ELSE\n")
+    (staging / "package.mask/mine").write_text("app-arch/bzip2\n")
+    (final / "package.mask/own").write_text("sys-libs/zlib\n")
+    (staging / "profile/use.mask").mkdir()
+    (staging / "profile/use.mask/mine").write_text("no-such-flag\n")
+    loaded = {kind: load(prefix.staging_dir).root(kind).settings for kind in ("staging", "final")}
+    for settings in loaded.values():
+        assert "app-arch/bzip2" in settings._mask_manager._pmaskdict
+        assert "app-arch/bzip2" in settings._license_manager._plicensedict
+        assert "no-such-flag" in settings.usemask
+    assert ["sys-libs/zlib" in s._mask_manager._pmaskdict for s in loaded.values()] == [False, True]
+
+
+def test_a_file_in_place_of_a_directory_is_named(machine: Machine) -> None:
+    prefix = machine.setup("filed")
+    (prefix.config("final") / "package.license/flatcar-prefix").unlink()
+    (prefix.config("final") / "package.license").rmdir()
+    (prefix.config("final") / "package.license").write_text("app-arch/bzip2 BZIP2\n")
+    prefix.wrapper("emerge").unlink()
+    record = prefix.staging_dir / "flatcar-prefix.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "complete": False}))
+    result = machine.try_setup("--bootstrap=none", "filed", "/usr/local/filed")
+    assert result.returncode == 1
+    what, to_do = two_lines(result)
+    assert "package.license is a file" in what
+    assert "directory" in to_do
 
 
 @pytest.mark.parametrize(

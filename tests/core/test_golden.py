@@ -68,7 +68,9 @@ def generated(prefix: Prefix) -> dict[str, str]:
         files = configroot.files(root, jobs=8, launcher=LAUNCHER, features=FEATURES)
         for name, text in sorted(files.items()):
             texts[f"{root.config_dir}/{name}"] = text
-        texts[f"{root.config_dir}/make.conf.user"] = makeconf.make_conf_user()
+        texts[f"{root.config_dir}/make.conf.user"] = makeconf.make_conf_user(root)
+        for name, target in configroot.shared(root).items():
+            texts[f"{root.config_dir}/{name}"] = f"-> {target}\n"
     host = prefix.host_dir / "etc/portage"
     texts[f"{host}/make.conf"] = buildhost.make_conf(prefix, features=FEATURES)
     texts[f"{host}/repos.conf"] = makeconf.repos_conf(
