@@ -108,12 +108,12 @@ def checked(prefix: InUse) -> list[dict[str, str]]:
     return list(json.loads(found.stdout))
 
 
-def as_ordinary_user(*words: str | Path) -> list[str]:
+def as_ordinary_user(*words: str | Path, user: int = ORDINARY) -> list[str]:
     """Return a command line that an ordinary user runs ``words`` by."""
     argv = [os.fspath(word) for word in words]
     if os.geteuid():
         return argv
-    number = str(ORDINARY)
+    number = str(user)
     return ["setpriv", f"--reuid={number}", f"--regid={number}", "--clear-groups", "--", *argv]
 
 

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""An ordinary user who can read this program's Python, wherever that lies.
+
+pyenv keeps Pythons below root's home, into which nobody else can look. In a mount namespace
+of the command's own, what hides them is replaced by directories that hold them and no more.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+import sys
+from pathlib import Path
+
+from machine import CHECKOUT
+from tooling import ORDINARY, as_ordinary_user
+
+NEEDED = (sys.base_prefix, sys.prefix, CHECKOUT)
+
+
+def hidden_by(path: Path) -> Path | None:
+    """Return the first directory on the way to ``path`` that only its owner may pass."""
+    way = reversed((path, *path.parents))
+    return next((d for d in way if not d.stat().st_mode & stat.S_IXOTH), None)
+
+
+def reaching_python(*words: str | Path, user: int = ORDINARY) -> list[str]:
+    """Return a command line that an ordinary user runs ``words`` by, with this Python in reach."""
+    argv = as_ordinary_user(*words, user=user)
+    paths = [path for path in (Path(p).resolve() for p in NEEDED) if hidden_by(path)]
+    if os.geteuid() or not paths:
+        return argv
+    opened = list(enumerate(map(str, paths), start=3))
+    lines = ["set -e", *(f"exec {fd}<{shlex.quote(path)}" for fd, path in opened)]
+    lines += [f"mount -t tmpfs -o mode=0755 none {shlex.quote(str(d))}" for d in {hidden_by(p) for p in paths}]
+    for fd, path in opened:
+        quoted = shlex.quote(path)
+        lines += [f"mkdir -p {quoted}", f"mount --no-canonicalize --bind /proc/self/fd/{fd} {quoted}"]
+    lines += [*(f"exec {fd}<&-" for fd, _ in opened), 'exec "$@"']
+    return ["unshare", "--mount", "sh", "-c", "\n".join(lines), "sh", *argv]
