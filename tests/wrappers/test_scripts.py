@@ -91,10 +91,33 @@ def test_variables_that_would_lead_astray_are_put_right(recording: InUse, record
     assert {k: v for k, v in got.env.items() if k in wrong} == {"PORTAGE_OVERRIDE_EPREFIX": prefix.eprefix}
 
 
-def test_all_that_points_at_a_root_is_among_what_leads_astray() -> None:
-    named = set(script.ASTRAY)
-    assert {"ROOT", "SYSROOT", "EPREFIX", "PORTAGE_CONFIGROOT", "PORTAGE_OVERRIDE_EPREFIX"} <= named
-    assert not named & set(script.MEANT)
+# From the manuals of gcc (Environment Variables), ld (-rpath), ld.so, cmake-env-variables,
+# Autoconf (Site Defaults), pkg-config and python, and PMS: not from what the program says.
+LEADING_ELSEWHERE = """
+    ROOT SYSROOT EPREFIX EROOT ESYSROOT BROOT PORTAGE_CONFIGROOT PORTAGE_OVERRIDE_EPREFIX PORTDIR
+    ARCH ABI CHOST CBUILD CTARGET CC CXX CPP AR LD LDFLAGS BUILD_CC BUILD_CXX HOSTCC
+    CPATH C_INCLUDE_PATH CPLUS_INCLUDE_PATH OBJC_INCLUDE_PATH LIBRARY_PATH COMPILER_PATH
+    GCC_EXEC_PREFIX LD_RUN_PATH LD_LIBRARY_PATH CONFIG_SITE CMAKE_TOOLCHAIN_FILE CMAKE_PREFIX_PATH
+    CMAKE_INCLUDE_PATH CMAKE_LIBRARY_PATH MYMESONARGS PKG_CONFIG PKG_CONFIG_PATH PKG_CONFIG_LIBDIR
+    PKG_CONFIG_SYSROOT_DIR ACLOCAL_PATH PYTHONPATH PYTHONHOME PERL5LIB DESTDIR
+""".split()
+
+
+def test_what_leads_elsewhere_does_not_reach_the_tool(recording: InUse, recorder: Recorder) -> None:
+    ours = prefixes.read(recording.staging_dir).final.environment()
+    got = call(recording, recorder, "crossed", env=dict.fromkeys(LEADING_ELSEWHERE, "/wrong"))
+    assert {name: got.env[name] for name in LEADING_ELSEWHERE if name in got.env} == ours
+
+
+def test_no_variable_is_both_meant_and_leading_astray() -> None:
+    assert not set(script.ASTRAY) & set(script.MEANT)
+    assert len(set(script.MEANT)) == len(script.MEANT)
+
+
+def test_flags_of_all_languages_and_kinds_are_meant() -> None:
+    flags = {"CFLAGS", "CXXFLAGS", "FCFLAGS", "FFLAGS", "RUSTFLAGS", "GOFLAGS", "USE"}
+    expanded = {"CURL_SSL", "PHP_TARGETS", "LLVM_SLOT", "LUA_SINGLE_TARGET", "PYTHON_TARGETS", "ABI_X86"}
+    assert flags | expanded <= set(script.MEANT)
 
 
 @pytest.mark.parametrize("tool", ["crossed", "viewed"])
