@@ -133,11 +133,13 @@ def _whose(root: Root) -> str:
 def _places(root: Root) -> Section:
     prefix = root.prefix
     return Section(
-        "Places. Both roots share staging's PKGDIR: final installs what staging has built.",
+        "Places. Both roots share staging's PKGDIR: final installs what staging has built."
+        " Each has a log of its own, which regenworld and qlop read.",
         {
             "DISTDIR": os.fspath(prefix.distdir),
             "PKGDIR": os.fspath(root.pkgdir),
             "PORT_LOGDIR": os.fspath(root.logdir),
+            "EMERGE_LOG_DIR": os.fspath(root.logdir),
             "PORTAGE_TMPDIR": os.fspath(root.tmpdir),
             "PORTAGE_DEPCACHEDIR": os.fspath(prefix.depcachedir),
             "PORTAGE_BINHOST": "",

@@ -23,7 +23,7 @@ KEYS = (
 )  # fmt: skip
 PLACEHOLDERS = (
     "name", "id", "board", "arch", "chost", "libdir", "eprefix", "staging_dir", "final_dir",
-    "tools", "kind", "root", "eroot",
+    "tools", "kind", "root", "eroot", "logdir",
 )  # fmt: skip
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")

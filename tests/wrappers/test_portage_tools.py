@@ -46,6 +46,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InUse]:
     overlay = Overlay(base / "overlay", "workshop-tests")
     overlay.ebuild("app-misc/greeting-1.0", GREETING, iuse="+loud quiet")
     overlay.ebuild("app-misc/letter-1.0", rdepend="app-misc/greeting")
+    overlay.ebuild("app-misc/alone-1.0")
     prefix = Machine(base / "machine").setup("shop", f"--custom_ebuild_overlays={overlay.path}")
     for name in ("staging", "final"):
         (prefix.eroot(name) / "etc/which-root").write_text(name)
@@ -164,15 +165,33 @@ def test_archive_conf_archives_a_file_by_its_name_on_the_target(workshop: InUse,
     assert "archived\n" in [path.read_text() for path in archive.iterdir()]
 
 
-def test_regenworld_reads_the_roots_own_log(workshop: InUse, kind: str) -> None:
+def test_regenworld_finds_in_the_log_what_emerge_has_installed(workshop: InUse, kind: str) -> None:
+    install = workshop.emerge("--quiet", "app-misc/letter")
+    assert install.returncode == 0, install.stderr
     world = workshop.eroot(kind) / "var/lib/portage/world"
+    assert "app-misc/letter\n" in world.read_text()
     world.write_text("")
-    log = workshop.eroot(kind) / "var/log"
-    log.mkdir(parents=True, exist_ok=True)
-    (log / "emerge.log").write_text("1700000000:  *** emerge  app-misc/letter\n1700000001:  === (1 of 1) Compiling\n")
     done = run(workshop, "regenworld", f"--{kind}")
-    assert done.returncode == 0, done.stderr
-    assert world.read_text() in ("app-misc/letter\n", "app-misc/letter:0\n", ""), done.stdout
+    assert (done.returncode, "add to world: app-misc/letter\n" in done.stdout) == (0, True), done.stderr
+    assert "app-misc/letter" in world.read_text().split()
+
+
+def test_each_root_has_a_log_of_its_own_which_is_not_shipped(workshop: InUse) -> None:
+    assert workshop.emerge("--stage", "--quiet", "--oneshot", "app-misc/alone").returncode == 0
+    built, installed = ((d / "logs/emerge.log").read_text() for d in (workshop.staging_dir, workshop.final_dir))
+    assert "app-misc/alone" in built
+    assert "app-misc/alone" not in installed
+    assert "app-misc/letter" in installed
+    places = (workshop.staging_dir / "host", workshop.staging_dir / "root", workshop.final_dir / "root")
+    assert not [log for place in places for log in place.rglob("emerge.log")]
+
+
+def test_what_reads_emerges_log_is_led_to_it(toolbox: InUse, recorder: Recorder, kind: str) -> None:
+    recorder.install("qlop", toolbox.eprefix)
+    path = f"{recorder.bin}:{os.environ['PATH']}"
+    got = recorder.read(run(toolbox, "qlop", f"--{kind}", env={"PATH": path}))
+    log = Path(got.env["EMERGE_LOG_DIR"], "emerge.log")
+    assert "app-misc/letter" in log.read_text()
 
 
 def test_fixpackages_goes_through_the_root(workshop: InUse, kind: str) -> None:
