@@ -155,7 +155,7 @@ def test_an_ordinary_user_gets_the_same_bytes_as_root(
 ) -> None:
     first = make(own_prefix, tmp_path / "root", form)
     theirs = shipping_prefix.copied(own_prefix, tmp_path / "theirs")
-    for path in [tmp_path, *tmp_path.parents[:2], *tmp_path.rglob("*")]:
+    for path in [tmp_path, *tmp_path.parents[:3], *tmp_path.rglob("*")]:
         if not path.is_symlink():
             path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
     out = tmp_path / "user"

@@ -486,7 +486,7 @@ def test_a_file_that_may_not_be_read_is_named(own_prefix: Prefix, tmp_path: Path
     secret = own_prefix.final.eroot / "etc/secret"
     secret.write_text("x")
     secret.chmod(0)
-    for path in [tmp_path, *tmp_path.parents[:2]]:
+    for path in [tmp_path, *tmp_path.parents[:3]]:
         path.chmod(0o755)
     pid = os.fork()
     if not pid:
