@@ -133,10 +133,13 @@ def exit_code(returncode: int) -> int:
 
 
 def failure(
-    argv: Sequence[str | os.PathLike[str]], result: subprocess.CompletedProcess[str]
+    argv: Sequence[str | os.PathLike[str]],
+    result: subprocess.CompletedProcess[str],
+    *,
+    name: str = "",
 ) -> BuildError:
-    """Return the error that says how a program failed."""
-    name = Path(argv[0]).name
+    """Return the error that says how a program failed; ``name`` is what the user calls it."""
+    name = name or Path(argv[0]).name
     if result.returncode < 0:
         how = f"was ended by {signal.Signals(-result.returncode).name}"
     else:

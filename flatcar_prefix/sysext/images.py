@@ -15,8 +15,7 @@ import shutil
 import subprocess
 import tempfile
 import uuid
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,8 @@ from types import MappingProxyType
 from typing import IO
 
 from flatcar_prefix import process
-from flatcar_prefix.sysext import archive, btrfs
+from flatcar_prefix.errors import PrefixError
+from flatcar_prefix.sysext import archive, btrfs, debugfs
 from flatcar_prefix.sysext.selection import CAPABILITY, Entry, Selection
 
 FICLONE = 0x40049409
@@ -75,6 +75,30 @@ class Job:
         )
 
 
+IMAGE, ROOT = "image", "root"
+"""Names in the scratch directory, where the tools run: they read neither the prefix's nor
+the output's own place, which may have any character in it, from a script."""
+
+
+def link_root(job: Job) -> None:
+    (job.scratch / ROOT).symlink_to(job.selection.root)
+
+
+def run(job: Job, argv: list[str], **environment: str) -> None:
+    """Run a tool in the scratch directory."""
+    process.run(argv, env=job.environment() | environment, cwd=job.scratch, capture=True)
+
+
+def finish(job: Job) -> None:
+    """Give the image that a tool has made its place."""
+    (job.scratch / IMAGE).rename(job.output)
+
+
+def _script(job: Job, name: str, lines: Iterable[str]) -> None:
+    text = "".join(f"{line}\n" for line in lines)
+    (job.scratch / name).write_text(text, encoding="utf-8", errors="surrogateescape")
+
+
 def make_tar(job: Job) -> None:
     with job.output.open("xb") as out:
         archive.write(job.selection, out)
@@ -102,17 +126,17 @@ def make_squashfs(job: Job) -> None:
 
     Its way to read tar would be simpler, but leaves the time of the root to the clock.
     """
-    definitions = job.scratch / "definitions"
-    text = "\n".join(squashfs_definitions(job)) + "\n"
-    definitions.write_text(text, encoding="utf-8", errors="surrogateescape")
+    link_root(job)
+    _script(job, "definitions", squashfs_definitions(job))
     xattrs = any(entry.capability for entry in job.selection.entries)
     argv = [
-        *("mksquashfs", "-", os.fspath(job.output), "-pf", os.fspath(definitions)),
+        *("mksquashfs", "-", IMAGE, "-pf", "definitions"),
         *("-comp", "zstd", "-Xcompression-level", str(job.level or 12), "-b", "1M"),
         *("-mkfs-time", str(job.epoch), "-all-root", "-xattrs" if xattrs else "-no-xattrs"),
         *("-noappend", "-no-exports", "-quiet", "-no-progress", "-exit-on-error"),
     ]
-    process.run(argv, env=job.environment(), capture=True)
+    run(job, argv)
+    finish(job)
 
 
 def squashfs_definitions(job: Job) -> Iterator[str]:
@@ -123,24 +147,39 @@ def squashfs_definitions(job: Job) -> Iterator[str]:
     """
     yield f"/ D {job.epoch} 0755 0 0"
     for number, entry in enumerate(job.selection.entries):
-        path = _quoted(entry.path)
+        path = _escaped(entry.path)
         if entry.is_dir:
             yield f"{path} D {entry.mtime} 0{entry.permissions:o} 0 0"
         elif entry.is_link:
-            yield f"{path} S {entry.mtime} 0777 0 0 {entry.target}"
+            yield f"{path} S {entry.mtime} 0777 0 0 {squashfs_target(entry)}"
         else:
-            yield f"{path} l {_quoted(os.fspath(timed(entry, number, job)))}"
+            yield f"{path} l {_escaped(timed(entry, number, job))}"
 
 
-def _quoted(path: str) -> str:
+def _escaped(path: str) -> str:
     return re.sub(r"[^A-Za-z0-9/._+\u0080-\U0010ffff-]", r"\\\g<0>", path)
 
 
-def timed(entry: Entry, number: int, job: Job) -> Path:
-    """Return a file that has the entry's content, mode and time."""
+def squashfs_target(link: Entry) -> str:
+    """Return a symlink's target, which mksquashfs takes as it stands up to the line's end.
+
+    :class:`PrefixError` for what it would not: it skips blanks, and a backslash at the end
+    of a line joins the next one to it.
+    """
+    if link.target.startswith(" ") or link.target.endswith("\\"):
+        raise PrefixError(
+            f"the symlink {link.path} leads to {link.target!r}, which squashfs cannot hold",
+            hint="Choose another format, or leave it out with --exclude.",
+        )
+    return link.target
+
+
+def timed(entry: Entry, number: int, job: Job) -> str:
+    """Return the name, in the scratch directory, of a file with the content, mode and time."""
     if entry.source is not None and entry.source.stat().st_mtime_ns == entry.mtime_ns:
-        return entry.source
-    file = job.scratch / f"content-{number}"
+        return f"{ROOT}/{entry.path}"
+    name = f"content-{number}"
+    file = job.scratch / name
     if entry.source is not None:
         clone(entry, file)
         if entry.capability:
@@ -148,13 +187,17 @@ def timed(entry: Entry, number: int, job: Job) -> Path:
     else:
         file.write_bytes(entry.content)
         _set(entry, file)
-    return file
+    return name
 
 
-def _feed(argv: list[str], job: Job) -> None:
-    """Run a program with the selection in tar's format as its standard input."""
+def _feed(argv: list[str], job: Job, *, tool: str) -> None:
+    """Run a program with the selection in tar's format as its standard input.
+
+    What it says is kept in memory, since a full disk is what it may have to tell of.
+    ``tool`` is what the user knows it by.
+    """
     program = process.which(argv[0])
-    with tempfile.TemporaryFile("w+", dir=job.scratch) as log:
+    with os.fdopen(os.memfd_create("log"), "w+", errors="replace") as log:
         child = subprocess.Popen(
             [os.fspath(program), *argv[1:]],
             env=job.environment(),
@@ -173,7 +216,7 @@ def _feed(argv: list[str], job: Job) -> None:
         log.seek(0)
         result = subprocess.CompletedProcess(argv, code, "", log.read())
     if code:
-        raise process.failure(argv, result)
+        raise process.failure(argv, result, name=tool)
 
 
 def _write_all(selection: Selection, pipe: IO[bytes]) -> None:
@@ -192,10 +235,10 @@ def make_erofs(job: Job) -> None:
             *("mkfs.erofs", f"-zlz4hc,{job.level or 12}", "-C65536", "-Eztailpacking"),
             *("--all-root", "--preserve-mtime", "--quiet"),
             *("-x0" if xattrs else "-x-1", "-U", job.uuid),
-            *(os.fspath(job.output), os.fspath(source)),
+            *(IMAGE, os.fspath(source)),
         ]
-        clamp = {"SOURCE_DATE_EPOCH": str(job.epoch)}
-        process.run(argv, env=job.environment() | clamp, capture=True)
+        run(job, argv, SOURCE_DATE_EPOCH=str(job.epoch))
+    finish(job)
 
 
 def make_ext4(job: Job) -> None:
@@ -207,70 +250,46 @@ def make_ext4(job: Job) -> None:
         *("mke2fs", "-q", "-F", "-t", "ext2", "-b", "4096", "-I", "256", "-m", "0"),
         *("-O", EXT4_FEATURES, "-N", str(len(entries) + 16), "-U", job.uuid),
         *("-E", f"hash_seed={job.uuid},lazy_itable_init=0,root_owner=0:0"),
-        *(os.fspath(job.output), str(blocks + blocks // 16 + len(entries) // 8 + 1024)),
+        *(IMAGE, str(blocks + blocks // 16 + len(entries) // 8 + 1024)),
     ]
-    process.run(argv, env=job.environment(), capture=True)
-    script = job.scratch / "debugfs"
-    script.write_text(
-        "\n".join(ext4_commands(job)) + "\n", encoding="utf-8", errors="surrogateescape"
+    link_root(job)
+    run(job, argv)
+    script = debugfs.commands(
+        job.selection,
+        epoch=job.epoch,
+        content=lambda entry, number: _source(entry, number, job),
+        capability=lambda entry, number: _capability(entry, number, job),
     )
-    argv = ["debugfs", "-w", "-f", os.fspath(script), os.fspath(job.output)]
+    _script(job, "commands", script)
+    argv = ["debugfs", "-w", "-f", "commands", IMAGE]
     result = process.run(
-        argv, env=job.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        argv,
+        env=job.environment(),
+        cwd=job.scratch,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
     # It exits 0 whatever happens; the first line is its version.
     if complaints := result.stderr.splitlines()[1:]:
         result.stderr = "\n".join(complaints[:5])
         raise process.failure(argv[:1], result)
-    process.run(["resize2fs", "-M", job.output], env=job.environment(), capture=True)
+    run(job, ["resize2fs", "-M", IMAGE])
+    finish(job)
 
 
-def ext4_commands(job: Job) -> Iterator[str]:
-    """Yield the commands for debugfs that fill an empty file system."""
-    names: dict[tuple[int, int], str] = {}
-    links: Counter[str] = Counter()
-    yield "rmdir lost+found"
-    for number, entry in enumerate(job.selection.entries):
-        path = f"/{entry.path}"
-        if entry.inode and entry.inode in names:
-            links[names[entry.inode]] += 1
-            yield f'ln "{names[entry.inode]}" "{path}"'
-            continue
-        if entry.inode:
-            names[entry.inode] = path
-            links[path] += 1
-        if entry.is_dir:
-            yield f'mkdir "{path}"'
-        elif entry.is_link:
-            yield f'symlink "{path}" "{entry.target}"'
-        else:
-            yield f'write "{_source(entry, number, job)}" "{path}"'
-        if entry.capability:
-            file = job.scratch / f"capability-{number}"
-            file.write_bytes(entry.capability)
-            yield f'ea_set -f "{file}" "{path}" {CAPABILITY}'
-    # Last, for a file that comes into a directory changes its times.
-    for entry in job.selection.entries:
-        yield from _ext4_fields(f"/{entry.path}", entry.mtime)
-        yield f'sif "/{entry.path}" mode 0{entry.mode:o}'
-    yield from _ext4_fields("/", job.epoch)
-    for path, count in links.items():
-        yield f'sif "{path}" links_count {count}'
-
-
-def _ext4_fields(path: str, mtime: int) -> Iterator[str]:
-    for field in ("uid", "gid"):
-        yield f'sif "{path}" {field} 0'
-    for field in ("mtime", "atime", "ctime", "crtime"):
-        yield f'sif "{path}" {field} @{mtime}'
-
-
-def _source(entry: Entry, number: int, job: Job) -> Path:
+def _source(entry: Entry, number: int, job: Job) -> str:
+    """Return the name, in the scratch directory, of a file that has the entry's content."""
     if entry.source is not None:
-        return entry.source
-    file = job.scratch / f"content-{number}"
-    file.write_bytes(entry.content)
-    return file
+        return f"{ROOT}/{entry.path}"
+    name = f"content-{number}"
+    (job.scratch / name).write_bytes(entry.content)
+    return name
+
+
+def _capability(entry: Entry, number: int, job: Job) -> str:
+    name = f"capability-{number}"
+    (job.scratch / name).write_bytes(entry.capability)
+    return name
 
 
 _BTRFS = """\
@@ -300,7 +319,8 @@ def make_btrfs(job: Job) -> None:
         *("mkfs.btrfs", "-q", "-M", "-m", "single", "-d", "single", "-U", job.uuid),
         *("--shrink", "--rootdir", os.fspath(source), os.fspath(job.output)),
     ]
-    _feed(argv, job)
+    process.which("mkfs.btrfs")
+    _feed(argv, job, tool="mkfs.btrfs")
     btrfs.normalise(job.output, epoch=job.epoch, identity=uuid.UUID(job.uuid))
 
 

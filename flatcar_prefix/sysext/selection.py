@@ -20,6 +20,9 @@ CAPABILITY = "security.capability"
 """The only extended attribute that is shipped: it changes what a program may do."""
 
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
 @dataclass(frozen=True)
 class Rule:
     """Files that are not shipped, and why.
@@ -34,7 +37,8 @@ class Rule:
 
     @cached_property
     def regex(self) -> re.Pattern[str]:
-        return re.compile("|".join(f"(?:{translate(pattern)})" for pattern in self.patterns))
+        words = (f"(?:{translate(pattern)})" for pattern in self.patterns)
+        return re.compile("|".join(words), re.DOTALL)
 
 
 PLACEHOLDER = "placeholder"
@@ -177,6 +181,8 @@ class Selection:
     left_out: dict[str, Tally] = field(default_factory=dict)
     added: tuple[str, ...] = ()
     """Files that are not of the root."""
+    root: Path = Path("/")
+    """Where the files that have a source are, each at its path."""
 
     @cached_property
     def by_path(self) -> dict[str, Entry]:
@@ -285,7 +291,7 @@ def select(
     found, dangling = _without_dangling(root, _without_emptied(found, emptied))
     for entry in dangling:
         walk.leave_out(DANGLING, entry.size)
-    return Selection(in_order(_without_emptied(found, emptied)), walk.left_out)
+    return Selection(in_order(_without_emptied(found, emptied)), walk.left_out, root=root)
 
 
 class _Walk:
@@ -354,15 +360,12 @@ def _unreadable(path: Path) -> PrefixError:
 
 
 def _entry(path: str, item: os.DirEntry[str], status: os.stat_result) -> Entry:
-    if "\n" in path or '"' in path:
-        raise PrefixError(
-            f"the file name {path!r} cannot be put into every image",
-            hint="Leave it out with --exclude.",
-        )
+    _check_text("file name", path, path)
     if stat.S_ISDIR(status.st_mode):
         return Entry(path, status.st_mode)
     if stat.S_ISLNK(status.st_mode):
         target = os.readlink(item.path)
+        _check_text("symlink target", target, path)
         return Entry(path, stat.S_IFLNK | 0o777, len(os.fsencode(target)), target=target)
     if not os.access(item.path, os.R_OK):
         raise _unreadable(Path(item.path))
@@ -375,6 +378,16 @@ def _entry(path: str, item: os.DirEntry[str], status: os.stat_result) -> Entry:
         inode=(status.st_dev, status.st_ino) if status.st_nlink > 1 else None,
         capability=_capability(item.path) if status.st_mode & 0o111 else b"",
     )
+
+
+def _check_text(what: str, text: str, path: str) -> None:
+    """Refuse control characters: tools are told names in lines, and a line can be a command."""
+    if _CONTROL.search(text):
+        where = "" if text == path else f" of {path!r}"
+        raise PrefixError(
+            f"the {what} {text!r}{where} has control characters, which no image is to have",
+            hint="Leave it out with --exclude.",
+        )
 
 
 def _capability(path: str) -> bytes:
