@@ -319,9 +319,18 @@ class _Walk:
                     self.emptied.add(path)
                 self._count(rule, item)
                 continue
-            yield _entry(inner, item, status)
+            yield self._shared(_entry(inner, item, status))
             if stat.S_ISDIR(status.st_mode):
                 yield from self.below(inner, Path(item.path))
+
+    def _shared(self, entry: Entry) -> Entry:
+        """Return ``entry``, a directory that is not the prefix's alone with the usual mode.
+
+        Merged, it gives its mode to the target's own directory, which everyone needs.
+        """
+        if entry.is_dir and not entry.path.startswith(self.inside):
+            return replace(entry, mode=stat.S_IFDIR | 0o755)
+        return entry
 
     def _rule(self, path: str, status: os.stat_result) -> str:
         if path.split("/", 1)[0] not in MERGED:

@@ -180,6 +180,29 @@ def test_a_tool_s_complaint_is_of_its_image_and_leaves_nothing(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["own"]
 
 
+# --- modes
+
+
+@pytest.mark.parametrize("eprefix", ["/usr/local/shipped", "/opt/some/where"])
+def test_directories_that_the_target_shares_are_open_to_everyone(
+    tmp_path: Path, eprefix: str
+) -> None:
+    """One that a strict umask closed at the build machine would close the target's own."""
+    prefix = shipping_prefix.make(tmp_path, eprefix=eprefix, compiled=False)
+    closed = prefix.final.eroot
+    while closed != prefix.final.path:
+        closed.chmod(0o700)
+        closed = closed.parent
+    (prefix.final.eroot / "usr/share/hello").chmod(0o2750)
+    image = sysext(prefix, tmp_path / "t", format="directory", verify=False)
+    parts = Path(eprefix.lstrip("/"))
+    for shared in [parts, *list(parts.parents)[:-1]]:
+        assert stat.S_IMODE((image / shared).stat().st_mode) == 0o755, shared
+    assert stat.S_IMODE((image / parts / "usr/share/hello").stat().st_mode) == 0o2750
+    modes = {e.path: e.permissions for e in select(prefix.final.path, eprefix).entries}
+    assert modes[os.fspath(parts)] == modes[os.fspath(parts.parent)] == 0o755
+
+
 def test_all_tools_run_in_the_scratch_directory(
     own_prefix: Prefix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
