@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -13,7 +12,7 @@ from flatcar_prefix import __version__
 from flatcar_prefix.prefix import Root
 from flatcar_prefix.sysext import licences
 from flatcar_prefix.sysext.release import Release
-from flatcar_prefix.sysext.selection import REASONS, Selection
+from flatcar_prefix.sysext.selection import REASONS, Entry, Selection
 
 FORMAT = 1
 
@@ -50,30 +49,44 @@ class Contents:
 
     packages: list[Package]
     unowned: list[str]
+    absent: list[str]
+    """Packages of which nothing is shipped, though they have files: cpvs."""
 
 
 def contents(root: Root, selection: Selection) -> Contents:
     """Ask Portage which package each file of ``selection`` is of.
 
-    A file of two packages is counted with the first. A package of which nothing is shipped
-    is not listed, unless it never had a file.
+    As the audit does: packages name files as they were installed, perhaps through a symlink
+    to a directory, and a file of two packages is of the one installed last. A package
+    without any file, such as a virtual, is listed.
     """
+    # Here, since it imports Portage.
+    from flatcar_prefix.verify import tree_of
+    from flatcar_prefix.verify.checks.ownership import index_owners
+
+    owners, missing = index_owners(tree_of(root), root.trees["vartree"])
+    with_files = {*owners.packages, *(finding.package for finding in missing)}
     added = set(selection.added)
-    left = {
-        f"/{entry.path}": entry.size
-        for entry in selection.entries
-        if not entry.is_dir and entry.path not in added
-    }
-    packages = []
+    shipped: dict[str, list[Entry]] = {}
+    for entry in selection.entries:
+        if not entry.is_dir and entry.path not in added:
+            owner = owners.get(f"/{entry.path}")
+            shipped.setdefault(owner.package if owner else "", []).append(entry)
+    packages, absent = [], []
     for cpv in sorted(root.vardb.cpv_all()):
-        package = _package(root, cpv)
-        owned = _owned(root, cpv)
-        for path in sorted(owned & left.keys()):
-            package.files.append(path)
-            package.size += left.pop(path)
-        if package.files or not owned:
+        entries = shipped.get(str(cpv), [])
+        if entries or str(cpv) not in with_files:
+            package = _package(root, cpv)
+            package.files = _paths(entries)
+            package.size = sum(entry.size for entry in entries)
             packages.append(package)
-    return Contents(packages, sorted(left))
+        else:
+            absent.append(str(cpv))
+    return Contents(packages, _paths(shipped.get("", [])), absent)
+
+
+def _paths(entries: Iterable[Entry]) -> list[str]:
+    return sorted(f"/{entry.path}" for entry in entries)
 
 
 def _package(root: Root, cpv: Any) -> Package:
@@ -88,13 +101,6 @@ def _package(root: Root, cpv: Any) -> Package:
         description=values["DESCRIPTION"],
         homepage=(values["HOMEPAGE"].split() or [""])[0],
     )
-
-
-def _owned(root: Root, cpv: Any) -> set[str]:
-    """Return the files of a package, directories aside, as they are on the target."""
-    above = os.fspath(root.path).rstrip("/")
-    entries: Mapping[str, tuple[str, ...]] = root.vardb._dblink(cpv).getcontents()
-    return {path.removeprefix(above) for path, (kind, *_) in entries.items() if kind != "dir"}
 
 
 def manifest(
@@ -123,6 +129,7 @@ def manifest(
         "verify": dict(audit),
         "options": dict(options),
         "packages": [asdict(package) for package in contents.packages],
+        "packages_left_out": contents.absent,
         "added": sorted(f"/{path}" for path in selection.added),
         "unowned": contents.unowned,
         "left_out": {

@@ -173,6 +173,36 @@ def test_the_manifest_says_which_package_each_file_is_of(
     assert found["image"]["size"] == image.stat().st_size
 
 
+def test_a_package_reached_through_a_linked_directory_is_in_the_manifest(
+    own_prefix: Prefix, tmp_path: Path
+) -> None:
+    """lib64 leads to usr/lib64, and packages name files in either, as with a merged /usr."""
+    eroot = own_prefix.final.eroot
+    (eroot / "lib64").symlink_to("usr/lib64")
+    (eroot / "usr/lib64/libz.so.1").write_text("z")
+    (eroot / "usr/lib64/libz.so").symlink_to("libz.so.1")
+    entry = eroot / "var/db/pkg/sys-libs/glibc-2.36"
+    lib64 = f"{own_prefix.eprefix}/lib64"
+    (entry / "CONTENTS").write_text(
+        f"dir {lib64}\nobj {lib64}/libz.so.1 0 1\nsym {lib64}/libz.so -> libz.so.1 1\n"
+    )
+    quick(own_prefix, tmp_path / "test.tar", sbom="spdx")
+    glibc = document(tmp_path)["packages"][1]
+    assert glibc["name"] == "sys-libs/glibc"
+    start = f"{own_prefix.eprefix}/usr/lib64"
+    assert glibc["files"] == [f"{start}/libz.so", f"{start}/libz.so.1"]
+    assert document(tmp_path)["unowned"] == [lib64]
+    bill = document(tmp_path, "test.spdx.json")
+    assert "sys-libs/glibc" in {package["name"] for package in bill["packages"]}
+
+
+def test_a_package_of_which_nothing_is_shipped_is_named(own_prefix: Prefix, tmp_path: Path) -> None:
+    quick(own_prefix, tmp_path / "test.tar", exclude=("usr", "etc", "bin"))
+    found = document(tmp_path)
+    assert found["packages_left_out"] == ["app-misc/hello-1.2-r3"]
+    assert [package["name"] for package in found["packages"]] == ["sys-libs/glibc"]
+
+
 def test_no_verify_is_in_the_manifest(own_prefix: Prefix, tmp_path: Path) -> None:
     quick(own_prefix, tmp_path / "test.tar", verify=False)
     assert document(tmp_path)["verify"] == {"run": False}
