@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flatcar_prefix.errors import PrefixError, UsageError
 from flatcar_prefix.prefix import Prefix
@@ -24,8 +24,13 @@ from flatcar_prefix.sysext.images import FORMATS, Format, Job
 from flatcar_prefix.sysext.release import ANY, Release, check
 from flatcar_prefix.sysext.selection import MERGED, RULES, Entry, Selection, select
 
+if TYPE_CHECKING:
+    from flatcar_prefix.verify import Report
+
 SUMS = "SHA256SUMS"
 _REGULAR = 0o100644
+_TOLD = 3
+"""Errors of the audit that are told one by one."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +80,10 @@ def sysext(
     target = _output(prefix, output, form)
     release = _release(prefix, wanted, _stem(target, form))
     _check(prefix, wanted)
-    audit = _audit(prefix, wanted, say)
+    say("choosing files")
+    selection, epoch = choose(prefix, release, wanted)
+    audit = _audit(prefix, wanted, selection, say)
     with interruptible(), workplace(target) as work:
-        say("choosing files")
-        selection, epoch = choose(prefix, release, wanted)
         image = work / target.name
         scratch = work / ".scratch"
         scratch.mkdir()
@@ -172,21 +177,38 @@ def _check(prefix: Prefix, wanted: Options) -> None:
         )
 
 
-def _audit(prefix: Prefix, wanted: Options, say: Callable[[str], None]) -> dict[str, Any]:
-    """Audit final and return what the manifest says of it."""
+def _audit(
+    prefix: Prefix, wanted: Options, selection: Selection, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Audit what of final is shipped, as if there were nothing else; return what it says."""
     if not wanted.verify:
         return {"run": False}
     from flatcar_prefix.verify import verify
 
     say("verifying")
-    report = verify(prefix.final)
+    report = verify(prefix.final, shipped=[f"/{entry.path}" for entry in selection.entries])
     if not report.ok:
         raise PrefixError(
-            f"the prefix is not self-contained: {report.counts['error']} errors",
-            hint=f"See them with: flatcar-prefix verify {prefix.name}"
-            " (or ship it all the same with --no-verify).",
+            f"the image would not be self-contained: {_errors(report)}",
+            hint=_advice(prefix, wanted) + " Or ship it all the same with --no-verify.",
         )
     return {"run": True, "findings": dict(report.counts)}
+
+
+def _errors(report: Report) -> str:
+    from flatcar_prefix.verify.reporters import printable
+
+    errors = [finding for finding in report.findings if finding.level == "error"]
+    told = [f"{printable(each.path)} {printable(each.message)}" for each in errors[:_TOLD]]
+    count = f"{len(errors)} error{'s' if len(errors) > 1 else ''}"
+    return f"{count}: {'; '.join(told)}{'; ...' if len(errors) > _TOLD else ''}"
+
+
+def _advice(prefix: Prefix, wanted: Options) -> str:
+    see = f"flatcar-prefix verify {prefix.id}"
+    if wanted.exclude:
+        return f"Leave out less by --exclude, and see {see}."
+    return f"See them with: {see}."
 
 
 def choose(prefix: Prefix, release: Release, wanted: Options) -> tuple[Selection, int]:

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from flatcar_prefix.errors import PrefixError, UsageError
+from flatcar_prefix.staying import CACHE, PORTAGE, Rule, rule_of
 
 MERGED = ("usr", "opt")
 """The only directories of an image that systemd-sysext merges."""
@@ -20,58 +21,20 @@ CAPABILITY = "security.capability"
 """The only extended attribute that is shipped: it changes what a program may do."""
 
 
+_MAX_LINKS = 40
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-
-
-@dataclass(frozen=True)
-class Rule:
-    """Files that are not shipped, and why.
-
-    A pattern is relative to EPREFIX; ``*`` stays within one part of a path, ``**`` is
-    any number of parts. A pattern that matches a directory takes all of it.
-    """
-
-    name: str
-    why: str
-    patterns: tuple[str, ...]
-
-    @cached_property
-    def regex(self) -> re.Pattern[str]:
-        words = (f"(?:{translate(pattern)})" for pattern in self.patterns)
-        return re.compile("|".join(words), re.DOTALL)
 
 
 PLACEHOLDER = "placeholder"
 
 RULES: tuple[Rule, ...] = (
-    Rule(
-        "portage",
-        "what Portage keeps about the prefix; nothing reads it at run time",
-        (
-            "etc/portage",
-            "etc/make.conf",
-            "etc/make.globals",
-            "etc/make.profile",
-            "etc/env.d",
-            "etc/._cfg*",
-            "etc/**/._cfg*",
-            "var/db/pkg",
-            "var/db/repos",
-            "var/lib/portage",
-            "var/lib/gentoo",
-            "usr/lib/portage",
-        ),
-    ),
+    PORTAGE,
     Rule(
         PLACEHOLDER,
         "files by which Portage keeps empty directories; the directories are shipped",
         ("**/.keep", "**/.keep_*"),
     ),
-    Rule(
-        "cache",
-        "caches, logs and temporary files of the build machine",
-        ("var/cache/*", "var/log/*", "var/tmp/*", "tmp/*", "run/*", "**/.cache"),
-    ),
+    CACHE,
     Rule(
         "devel",
         "only a compiler, a linker or a debugger reads it",
@@ -227,35 +190,6 @@ def in_order(entries: Iterable[Entry]) -> tuple[Entry, ...]:
     return tuple(sorted(entries, key=lambda e: [os.fsencode(p) for p in e.path.split("/")]))
 
 
-def translate(pattern: str) -> str:
-    """Return the regular expression of a glob pattern; see :class:`Rule`."""
-    out, depth, i = "", 0, 0
-    while i < len(pattern):
-        char = pattern[i]
-        if pattern.startswith("**/", i):
-            out += r"(?:[^/]+/)*"
-            i += 3
-            continue
-        if pattern.startswith("**", i):
-            out += r".*"
-            i += 2
-            continue
-        if char == "*":
-            out += r"[^/]*"
-        elif char == "?":
-            out += r"[^/]"
-        elif char == "{" and "}" in pattern[i:]:
-            out, depth = out + "(?:", depth + 1
-        elif char == "}" and depth:
-            out, depth = out + ")", depth - 1
-        elif char == "," and depth:
-            out += "|"
-        else:
-            out += re.escape(char)
-        i += 1
-    return out
-
-
 def exclusion(patterns: Sequence[str], *, eprefix: str) -> Rule:
     """Return the rule for what the caller leaves out, by path on the target or in EPREFIX."""
     own = []
@@ -339,8 +273,7 @@ class _Walk:
             return SPECIAL
         if not path.startswith(self.inside):
             return ""
-        relative = path[len(self.inside) :]
-        return next((rule.name for rule in self.rules if rule.regex.fullmatch(relative)), "")
+        return rule_of(path[len(self.inside) :], self.rules)
 
     def _count(self, rule: str, item: os.DirEntry[str]) -> None:
         if not item.is_dir(follow_symlinks=False):
@@ -423,16 +356,31 @@ def _without_dangling(root: Path, found: list[Entry]) -> tuple[list[Entry], list
 
 
 def _lost(root: Path, link: Entry, shipped: dict[str, Entry]) -> bool:
-    base = "" if link.target.startswith("/") else os.path.dirname(link.path)
-    path = os.path.normpath(os.path.join("/", base, link.target.lstrip("/"))).lstrip("/")
-    if path in shipped or not path:
-        return False
-    # A way through another symlink is not followed: only what is surely gone counts.
-    for parent in PurePosixPath(path).parents:
-        entry = shipped.get(os.fspath(parent))
-        if entry is not None and entry.is_link:
+    """Return whether ``link`` leads to what is in the root and not shipped."""
+    todo = [*reversed(link.target.split("/"))]
+    done = [] if link.target.startswith("/") else link.path.split("/")[:-1]
+    links = 0
+    while todo:
+        name = todo.pop()
+        if name in ("", "."):
+            continue
+        if name == "..":
+            done[-1:] = []
+            continue
+        path = "/".join([*done, name])
+        entry = shipped.get(path)
+        if entry is None:
+            return os.path.lexists(root / path)
+        if not entry.is_link:
+            done.append(name)
+            continue
+        links += 1
+        if links > _MAX_LINKS:
             return False
-    return os.path.lexists(root / path)
+        if entry.target.startswith("/"):
+            done.clear()
+        todo += reversed(entry.target.split("/"))
+    return False
 
 
 def _without_emptied(found: Iterable[Entry], emptied: set[str]) -> list[Entry]:

@@ -50,12 +50,15 @@ def verify(
     strict: bool = False,
     waivers: Iterable[Waiver] | None = None,
     jobs: int | None = None,
+    shipped: Iterable[str] | None = None,
     progress: Progress = _quiet,
 ) -> Report:
     """Return what keeps a root of a prefix from being self-contained.
 
     ``strict`` makes errors of warnings. ``waivers`` are those of the root's own
-    configuration and, for final, of staging's, unless given. Nothing is changed.
+    configuration and, for final, of staging's, unless given. ``shipped`` are the paths of the
+    target, directories included, that are looked at and found by what is looked at; all,
+    unless given. Nothing is changed.
     :class:`PrefixError` when the root cannot be read at all.
     """
     tree = tree_of(root)
@@ -63,7 +66,7 @@ def verify(
         waivers = waivers_of(root)
     owners, missing = index_owners(tree, root.trees["vartree"])
     return audit(
-        replace(tree, owners=owners),
+        replace(tree, owners=owners, shipped=None if shipped is None else frozenset(shipped)),
         strict=strict,
         waivers=waivers,
         found_before=missing,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,21 +14,8 @@ from typing import NamedTuple
 
 from flatcar_prefix.boards import Board
 from flatcar_prefix.errors import PrefixError
+from flatcar_prefix.staying import STAYING, rule_of
 from flatcar_prefix.verify.owners import Owners
-
-NOT_SHIPPED = (
-    "etc/config-archive",
-    "etc/portage",
-    "tmp",
-    "var/cache",
-    "var/db/pkg",
-    "var/db/repos",
-    "var/lib/gentoo",
-    "var/lib/portage",
-    "var/log",
-    "var/tmp",
-)
-"""Directories of a prefix that are for Portage and for building, relative to EPREFIX."""
 
 GENERATED = frozenset(
     {
@@ -68,6 +55,8 @@ class Tree:
     """Further roots where files of other packages are found, and not audited."""
     config_protect: tuple[str, ...] = ("/etc",)
     """Below EPREFIX: where users may change what packages install."""
+    shipped: frozenset[str] | None = None
+    """What of the prefix is there, directories included, as paths of the target; None: all."""
 
     def __post_init__(self) -> None:
         if not (self.root / self.eprefix.lstrip("/")).is_dir():
@@ -87,6 +76,10 @@ class Tree:
         """Return a path inside the prefix relative to EPREFIX."""
         return path[len(self.eprefix) + 1 :]
 
+    def hidden(self, path: str) -> bool:
+        """Return whether a path inside the prefix is not there once it is shipped."""
+        return self.shipped is not None and path not in self.shipped and self.inside(path)
+
     def is_config(self, path: str) -> bool:
         return any(
             path.startswith(f"{self.eprefix}{protected}/") for protected in self.config_protect
@@ -104,7 +97,7 @@ class Entry(NamedTuple):
 
 
 class NotShipped(NamedTuple):
-    """A directory that stays behind, and how many files are in it."""
+    """A file or directory that stays behind, and how many files that is."""
 
     path: str
     files: int
@@ -115,19 +108,23 @@ def walk(tree: Tree) -> Iterator[Entry | NotShipped]:
 
     Holds one directory a level in memory, however large the tree.
     """
-    yield from _walk(tree, tree.eprefix, skip={f"{tree.eprefix}/{d}" for d in NOT_SHIPPED})
+
+    def skip(path: str) -> bool:
+        return tree.hidden(path) or bool(rule_of(tree.relative(path), STAYING))
+
+    yield from _walk(tree, tree.eprefix, skip=skip)
 
 
 def walk_beside(tree: Tree) -> Iterator[Entry]:
     """Yield what lies in the root outside the prefix. Nothing, for the root of a system."""
     if os.path.realpath(tree.root) != "/":
-        for entry in _walk(tree, "", skip=set(), without=tree.eprefix):
+        for entry in _walk(tree, "", skip=lambda _: False, without=tree.eprefix):
             if isinstance(entry, Entry) and not entry.path.startswith(BESIDE_PREFIX):
                 yield entry
 
 
 def _walk(
-    tree: Tree, start: str, *, skip: set[str], without: str = ""
+    tree: Tree, start: str, *, skip: Callable[[str], bool], without: str = ""
 ) -> Iterator[Entry | NotShipped]:
     pending: list[Iterator[os.DirEntry[str]]] = []
 
@@ -150,10 +147,13 @@ def _walk(
             pending.pop()
             continue
         path = item.path[cut:] if cut else item.path
-        if item.is_dir(follow_symlinks=False):
-            if path in skip:
-                yield NotShipped(path, sum(len(files) for _, _, files in os.walk(item.path)))
-            elif path != without and (failed := enter(path)):
+        is_dir = item.is_dir(follow_symlinks=False)
+        if skip(path):
+            files = (len(names) for _, _, names in os.walk(item.path))
+            yield NotShipped(path, sum(files) if is_dir else 1)
+            continue
+        if is_dir:
+            if path != without and (failed := enter(path)):
                 yield failed
             continue
         try:
@@ -186,20 +186,23 @@ class Resolver:
 
     def local(self, path: str) -> str | None:
         """Return where a path without links lies on this machine; None where it does not."""
-        for root in self._roots:
+        for root in self._where(path):
             if os.path.lexists(root + path):
                 return root + path
         return None
 
+    def _where(self, path: str) -> tuple[str, ...]:
+        return () if self.tree.hidden(path) else self._roots
+
     def _lstat(self, path: str) -> os.stat_result | None:
-        for root in self._roots:
+        for root in self._where(path):
             with suppress(OSError):
                 return os.lstat(root + path)
         return None
 
     def readlink(self, path: str) -> str:
         """Return the target of the link at ``path``; empty when it is none."""
-        for root in self._roots:
+        for root in self._where(path):
             with suppress(OSError):
                 return os.readlink(root + path)
         return ""

@@ -12,7 +12,10 @@ from hypothesis import given, strategies as st
 
 from flatcar_prefix.errors import PrefixError, UsageError
 from flatcar_prefix.prefix import Prefix
-from flatcar_prefix.sysext.selection import RULES, Selection, in_order, select, translate
+from flatcar_prefix.staying import translate
+from flatcar_prefix.sysext.selection import RULES, Selection, in_order, select
+from flatcar_prefix.verify import tree_of, verify
+from flatcar_prefix.verify.tree import Entry as Audited, walk
 
 INSIDE = shipping_prefix.EPREFIX.lstrip("/")
 
@@ -81,6 +84,60 @@ def test_a_symlink_to_what_was_left_out_goes_with_it(shipped: Prefix) -> None:
 def test_a_symlink_that_leads_nowhere_stays_for_the_audit_to_find(own_prefix: Prefix) -> None:
     (own_prefix.final.eroot / "usr/bin/broken").symlink_to("nowhere")
     assert "usr/bin/broken" in chosen(own_prefix)
+
+
+def test_a_symlink_that_leads_there_through_another_goes_too(own_prefix: Prefix) -> None:
+    eroot = own_prefix.final.eroot
+    (eroot / "usr/man").symlink_to("share")
+    (eroot / "usr/page").symlink_to("man/man/man1/hello.1")
+    (eroot / "usr/data").symlink_to("man/../share/hello")
+    paths = chosen(own_prefix)
+    assert "usr/page" not in paths
+    assert {"usr/man", "usr/data"} <= paths
+
+
+STAYING = (
+    "etc/config-archive/etc/hello.conf",
+    "etc/._cfg0000_hello.conf",
+    "etc/sub/._cfg0000_x",
+    "run/x.pid",
+    "tmp/x",
+    "var/cache/x/y",
+    "var/lib/portage/config",
+    "usr/lib/portage/bin/x",
+    "usr/share/hello/.cache",
+)
+
+
+def test_what_the_audit_looks_at_is_what_can_be_shipped(own_prefix: Prefix) -> None:
+    for path in STAYING:
+        file = own_prefix.final.eroot / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("x")
+    looked_at = {
+        entry.path.removeprefix(own_prefix.eprefix + "/")
+        for entry in walk(tree_of(own_prefix.final))
+        if isinstance(entry, Audited)
+    }
+    keep = ("devel", "docs", "placeholder")
+    directories = {e.path for e in select(own_prefix.final.path, "/x").entries if e.is_dir}
+    assert looked_at == {
+        path for path in chosen(own_prefix, keep=keep) if f"{INSIDE}/{path}" not in directories
+    }
+    assert not looked_at & set(STAYING)
+
+
+def test_the_audit_of_a_selection_finds_what_is_missing_in_it(shipped: Prefix) -> None:
+    def needed(*exclude: str) -> set[str]:
+        selection = select(shipped.final.path, shipped.eprefix, exclude=exclude)
+        report = verify(shipped.final, shipped=[f"/{e.path}" for e in selection.entries])
+        return {f"{f.code} {f.path}" for f in report.findings if f.level == "error"}
+
+    whole = needed()
+    program, script = (f"{shipped.eprefix}/usr/bin/{name}" for name in ("hello", "hello-script"))
+    assert needed("usr/lib64/libgreeting*") - whole == {f"elf-needed {program}"}
+    assert needed("lib64/ld-linux*") - whole >= {f"elf-interpreter-missing {program}"}
+    assert needed("usr/bin/hello") - whole == {f"script-interpreter-missing {script}"}
 
 
 @pytest.mark.parametrize(

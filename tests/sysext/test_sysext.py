@@ -28,6 +28,7 @@ from flatcar_prefix.sysext.cli import options, source_date_epoch
 from flatcar_prefix.sysext.release import Release, check
 from flatcar_prefix.sysext.selection import select
 from flatcar_prefix.sysext.sysupdate import transfer
+from flatcar_prefix.verify import Finding
 
 HERE = Path(__file__).parent
 
@@ -213,6 +214,7 @@ class Report:
     """Stands in for an audit, which has tests of its own."""
 
     counts: dict[str, int]
+    findings: tuple[Finding, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -221,18 +223,27 @@ class Report:
 
 def audit_finding(monkeypatch: pytest.MonkeyPatch, **counts: int) -> None:
     verify = pytest.importorskip("flatcar_prefix.verify")
-    report = Report({"error": 0, "warning": 0, **counts})
-    monkeypatch.setattr(verify, "verify", lambda root: report)
+    found = (Finding("unowned", "/x/y", "belongs to no package"),) * counts.get("error", 0)
+    report = Report({"error": 0, "warning": 0, **counts}, found)
+    monkeypatch.setattr(verify, "verify", lambda root, shipped: report)
 
 
 def test_an_error_of_the_audit_stops_it(
     own_prefix: Prefix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     audit_finding(monkeypatch, error=2)
-    with pytest.raises(PrefixError, match="2 errors") as error:
+    with pytest.raises(PrefixError, match="2 errors: /x/y belongs to no") as error:
         quick(own_prefix, tmp_path / "test.tar", verify=True)
     assert "flatcar-prefix verify shipped" in error.value.hint
     assert os.listdir(tmp_path) == ["own"]
+
+
+def test_an_image_whose_program_cannot_start_is_not_made(shipped: Prefix, tmp_path: Path) -> None:
+    exclude = ("usr/lib64/libgreeting*",)
+    with pytest.raises(PrefixError, match=r"would not be self-contained.*libgreeting") as error:
+        quick(shipped, tmp_path / "test.tar", verify=True, exclude=exclude)
+    assert "--exclude" in error.value.hint
+    assert os.listdir(tmp_path) == []
 
 
 def test_warnings_of_the_audit_are_in_the_manifest(
