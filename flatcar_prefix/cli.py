@@ -20,10 +20,11 @@ from flatcar_prefix import (
     privileges,
     registry,
     removal,
+    streams,
     toolchain,
 )
 from flatcar_prefix.boards import BOARDS, DEFAULT_BOARD, board
-from flatcar_prefix.errors import PrefixError, UsageError
+from flatcar_prefix.errors import PrefixError, UsageError, of_system
 from flatcar_prefix.messages import Talkative
 from flatcar_prefix.prefix import KINDS, Prefix
 
@@ -53,9 +54,10 @@ def setup_prefix(argv: Sequence[str] | None = None) -> int:
 
 
 def _guarded(work: Callable[[], int]) -> int:
+    streams.complete()
     messages.flush_each_line()
     try:
-        return work()
+        return _finished(work)
     except PrefixError as error:
         return messages.report(error)
     except KeyboardInterrupt:
@@ -63,6 +65,16 @@ def _guarded(work: Callable[[], int]) -> int:
         return 130
     except BrokenPipeError:
         return 141
+    except OSError as error:
+        return messages.report(of_system(error))
+
+
+def _finished(work: Callable[[], int]) -> int:
+    """Return the exit code of ``work`` once all that it printed is written."""
+    try:
+        return work()
+    finally:
+        streams.flush()
 
 
 def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:

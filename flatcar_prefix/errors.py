@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 
 class PrefixError(Exception):
     """Something that could not be done.
@@ -37,3 +40,19 @@ class BuildError(PrefixError):
     def __init__(self, what: str, *, hint: str, exit_code: int = 1) -> None:
         super().__init__(what, hint=hint)
         self.exit_code = exit_code
+
+
+def of_system(error: OSError, *, doing: str = "") -> PrefixError:
+    """Return the error for what the system refused, with the file that it was about.
+
+    ``doing`` is what it was refused for; empty where the file says enough.
+    """
+    if error.errno == errno.ENOSPC:
+        hint = "Make room there, and run the same command again."
+    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        hint = "Run it as a user who may, or name a place where you may."
+    else:
+        hint = "Run the same command again when that is put right."
+    reason = error.strerror or str(error) or type(error).__name__
+    file = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
+    return PrefixError(": ".join(filter(None, (doing, file, reason))), hint=hint)

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from flatcar_prefix.errors import PrefixError, UsageError
+from flatcar_prefix.errors import PrefixError, UsageError, of_system
 from flatcar_prefix.prefix import Prefix
 from flatcar_prefix.sysext import manifest, sbom, sysupdate, units
 from flatcar_prefix.sysext.images import FORMATS, Format, Job
@@ -83,7 +83,7 @@ def sysext(
     say("choosing files")
     selection, epoch = choose(prefix, release, wanted)
     audit = _audit(prefix, wanted, selection, say)
-    with interruptible(), workplace(target) as work:
+    with _told_of(target), interruptible(), workplace(target) as work:
         image = work / target.name
         scratch = work / ".scratch"
         scratch.mkdir()
@@ -96,6 +96,17 @@ def sysext(
         _beside(prefix, wanted, release, job, audit)
         _publish(work, target)
     return target
+
+
+@contextmanager
+def _told_of(target: Path) -> Iterator[None]:
+    """Within, what the system refuses is told of ``target``, not of files that are gone."""
+    try:
+        yield
+    except OSError as error:
+        if os.fsdecode(error.filename or "").startswith(os.fspath(target.parent / _start(target))):
+            error.filename = None
+        raise of_system(error, doing=f"{target} cannot be made") from error
 
 
 def _format(name: str) -> Format:
@@ -325,13 +336,18 @@ def _locked(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def _start(target: Path) -> str:
+    """Return what the name of a workplace begins with."""
+    return f".{target.name}.part-"
+
+
 @contextmanager
 def workplace(target: Path) -> Iterator[Path]:
     """Within, a directory beside ``target`` that is gone afterwards.
 
     Its lock says that somebody is at work: what a killed process left behind is removed.
     """
-    start = f".{target.name}.part-"
+    start = _start(target)
     for old in target.parent.glob(start.replace("[", "[[]") + "*"):
         _remove_abandoned(old)
     work = Path(tempfile.mkdtemp(prefix=start, dir=target.parent))

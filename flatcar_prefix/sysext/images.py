@@ -271,7 +271,7 @@ def make_ext4(job: Job) -> None:
     )
     # It exits 0 whatever happens; the first line is its version.
     if complaints := result.stderr.splitlines()[1:]:
-        result.stderr = "\n".join(complaints[:5])
+        result.returncode, result.stderr = 1, "\n".join(complaints[:2])
         raise process.failure(argv[:1], result)
     run(job, ["resize2fs", "-M", IMAGE])
     finish(job)

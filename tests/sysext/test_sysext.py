@@ -7,6 +7,7 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from flatcar_prefix.errors import PrefixError, UsageError
 from flatcar_prefix.prefix import Prefix
 from flatcar_prefix.sysext import Options, add_arguments, build, licences, run_cli, sysext, units
 from flatcar_prefix.sysext.cli import options, source_date_epoch
+from flatcar_prefix.sysext.images import FORMATS
 from flatcar_prefix.sysext.release import Release, check
 from flatcar_prefix.sysext.selection import select
 from flatcar_prefix.sysext.sysupdate import transfer
@@ -436,9 +438,46 @@ def test_a_manifest_that_cannot_be_made_leaves_no_image(
         raise OSError("disk full")
 
     monkeypatch.setattr(build.manifest, "manifest", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(PrefixError, match=r"test\.tar cannot be made: disk full"):
         quick(own_prefix, tmp_path / "test.tar")
     assert files(tmp_path) == set()
+
+
+@pytest.mark.needs_root
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_full_disk_is_told_in_one_line_with_the_reason(
+    own_prefix: Prefix, tmp_path: Path, form: str
+) -> None:
+    (own_prefix.final.eroot / "usr/share/big").write_bytes(os.urandom(4 << 20))
+    script = """
+        mount -t tmpfs -o size=256k tmpfs "$1"
+        cd "$1"
+        "$2" -m flatcar_prefix sysext --no-verify --format "$3" -o "$4" "$5" || code=$?
+        test -z "$(ls -A)"
+        exit "$code"
+    """
+    full = tmp_path / "full"
+    full.mkdir()
+    name = "test" + FORMATS[form].suffix
+    own_prefix.final.tmpdir.rmdir()
+    words = ["unshare", "-m", "sh", "-euc", script, "sh"]
+    result = subprocess.run(
+        [*words, full, sys.executable, form, name, own_prefix.staging_dir],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(HERE.parents[1])},
+    )
+    assert result.returncode == 1, result.stderr
+    what, hint = result.stderr.splitlines()
+    assert re.search(r"[Nn]o space|write error|ENOSPC|disk full|not allocate|[Ff]ailed", what), what
+    assert what.startswith(" * ")
+    assert hint.startswith(" * ")
+
+
+def test_a_place_that_takes_no_files_is_named(own_prefix: Prefix) -> None:
+    with pytest.raises(PrefixError, match=r"^/proc/test.tar cannot be made: ") as error:
+        quick(own_prefix, Path("/proc/test.tar"))
+    assert "\n" not in str(error.value) + error.value.hint
 
 
 SLOW = textwrap.dedent(
