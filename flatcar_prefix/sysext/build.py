@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import shutil
 import signal
@@ -17,9 +16,10 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from flatcar_prefix import process
 from flatcar_prefix.errors import PrefixError, UsageError, of_system
 from flatcar_prefix.prefix import Prefix
-from flatcar_prefix.sysext import manifest, sbom, sysupdate, units
+from flatcar_prefix.sysext import manifest, sbom, sums, sysupdate, units
 from flatcar_prefix.sysext.images import FORMATS, Format, Job
 from flatcar_prefix.sysext.release import ANY, Release, check
 from flatcar_prefix.sysext.selection import MERGED, RULES, Entry, Selection, select
@@ -27,7 +27,6 @@ from flatcar_prefix.sysext.selection import MERGED, RULES, Entry, Selection, sel
 if TYPE_CHECKING:
     from flatcar_prefix.verify import Report
 
-SUMS = "SHA256SUMS"
 _REGULAR = 0o100644
 _TOLD = 3
 """Errors of the audit that are told one by one."""
@@ -92,6 +91,8 @@ def sysext(
         job = Job(selection, epoch, image, scratch, link_dir, wanted.level)
         form.make(job)
         shutil.rmtree(scratch)
+        if image.is_dir():
+            process.run(["sync", "--file-system", image])
         say("writing the manifest")
         _beside(prefix, wanted, release, job, audit)
         _publish(work, target)
@@ -256,7 +257,7 @@ def _beside(
         "unpacked_size": job.selection.size,
     }
     if job.output.is_file():
-        image |= {"size": job.output.stat().st_size, "sha256": sha256(job.output)}
+        image |= {"size": job.output.stat().st_size, "sha256": sums.sha256(job.output)}
     document = manifest.manifest(
         root=prefix.final,
         release=release,
@@ -285,44 +286,44 @@ def _text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
-def sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 def _publish(work: Path, target: Path) -> None:
-    """Put all files of the workplace in their places, the image last."""
+    """Put all files of the workplace in their places: written first, then only renamed."""
     directory = target.parent
     made = sorted(path for path in work.iterdir() if path != work / target.name)
-    files = [path for path in [*made, work / target.name] if path.is_file()]
-    sums = {path.name: sha256(path) for path in files}
+    made.append(work / target.name)
+    digests = {path.name: sums.sha256(path) for path in made if path.is_file()}
     with _locked(directory):
-        _sync(work / target.name)
+        made.append(work / sums.NAME)
+        _text(made[-1], sums.merged(_known(directory / sums.NAME), digests))
+        for path in made:
+            _refuse_directory(directory / path.name)
+            _sync(path)
         for path in made:
             path.rename(directory / path.name)
-        (work / target.name).rename(target)
-        known = read_sums(directory / SUMS) | sums
-        text = "".join(f"{digest}  {name}\n" for name, digest in sorted(known.items()))
-        _text(work / SUMS, text)
-        (work / SUMS).rename(directory / SUMS)
+        _sync(directory)
+
+
+def _known(path: Path) -> str:
+    if not path.exists():
+        return ""
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        return file.read()
+
+
+def _refuse_directory(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        raise PrefixError(
+            f"{path} is a directory, and is to be a file", hint="Remove it, or give another -o."
+        )
 
 
 def _sync(path: Path) -> None:
-    """Have the image on the disk before it has its name."""
-    if path.is_file():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-
-
-def read_sums(path: Path) -> dict[str, str]:
-    """Return the digests in a SHA256SUMS file by name; of other files, if any."""
-    if not path.exists():
-        return {}
-    lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    return {name: digest for digest, _, name in (line.partition("  ") for line in lines) if name}
+    """Have a file, or the names in a directory, on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -24,7 +24,16 @@ from hypothesis import given, strategies as st
 import flatcar_prefix
 from flatcar_prefix.errors import PrefixError, UsageError
 from flatcar_prefix.prefix import Prefix
-from flatcar_prefix.sysext import Options, add_arguments, build, licences, run_cli, sysext, units
+from flatcar_prefix.sysext import (
+    Options,
+    add_arguments,
+    build,
+    licences,
+    run_cli,
+    sums,
+    sysext,
+    units,
+)
 from flatcar_prefix.sysext.cli import options, source_date_epoch
 from flatcar_prefix.sysext.images import FORMATS
 from flatcar_prefix.sysext.release import Release, check
@@ -361,6 +370,70 @@ def test_sha256sums_is_what_sha256sum_checks_and_keeps_other_images(
     subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=out, check=True)
     names = {line.split("  ")[1] for line in (out / "SHA256SUMS").read_text().splitlines()}
     assert names == {"one.tar", "two.tar", "one.manifest.json", "two.manifest.json"}
+
+
+D = "0123456789abcdef" * 4
+OTHERS = [
+    f"{D}  two blanks",
+    f"{D} *binary",
+    f"SHA256 (tagged (1)) = {D}",
+    f"\\{D}  back\\\\slash",
+    "# a remark",
+    "",
+    "-----BEGIN PGP SIGNED MESSAGE-----",
+    f"{D}  ends in a return\r",
+    "no digest  image.tar",
+]
+OURS = [f"{D}  image.tar", f"{D} *image.tar", f"SHA256 (image.tar) = {D}", f"{D} *./image.tar"]
+
+
+@given(
+    others=st.lists(st.sampled_from(OTHERS), max_size=6),
+    ours=st.lists(st.sampled_from(OURS), max_size=3),
+    at=st.integers(0, 6),
+)
+def test_lines_of_others_stay_as_they_are_and_a_file_has_one(
+    others: list[str], ours: list[str], at: int
+) -> None:
+    lines = [*others[:at], *ours, *others[at:]]
+    new = {"image.tar": "f" * 64, "image.manifest.json": "e" * 64}
+    found = sums.merged("".join(f"{line}\n" for line in lines), new).split("\n")[:-1]
+    assert [line for line in found if line[:9] not in ("f" * 9, "e" * 9)] == others
+    assert (
+        found.count("f" * 64 + "  image.tar")
+        == found.count("e" * 64 + "  image.manifest.json")
+        == 1
+    )
+    assert len(found) == len(others) + 2
+    assert sums.merged("\n".join(found), new) == "".join(f"{line}\n" for line in found)
+
+
+def test_sums_are_written_before_anything_is_renamed(
+    own_prefix: Prefix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick(own_prefix, tmp_path / "test.tar")
+    before = {name: (tmp_path / name).read_bytes() for name in files(tmp_path)}
+
+    def fail(text: str, digests: dict[str, str]) -> str:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(sums, "merged", fail)
+    with pytest.raises(PrefixError, match="disk full"):
+        quick(own_prefix, tmp_path / "test.tar", exclude=("etc",))
+    assert {name: (tmp_path / name).read_bytes() for name in files(tmp_path)} == before
+
+
+def test_a_directory_in_the_place_of_a_file_is_found_before_anything_is_renamed(
+    own_prefix: Prefix, tmp_path: Path
+) -> None:
+    (tmp_path / "SHA256SUMS").mkdir()
+    with pytest.raises(PrefixError):
+        quick(own_prefix, tmp_path / "test.tar")
+    (tmp_path / "SHA256SUMS").rmdir()
+    (tmp_path / "test.manifest.json").mkdir()
+    with pytest.raises(PrefixError):
+        quick(own_prefix, tmp_path / "test.tar")
+    assert files(tmp_path) == {"test.manifest.json"}
 
 
 def test_sysupdate_writes_a_transfer_and_the_image_by_the_name_it_matches(
