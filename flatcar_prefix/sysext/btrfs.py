@@ -26,6 +26,8 @@ CSUM = 32
 
 HEADER, ITEM, POINTER = 101, 25, 33
 INODE_ITEM, ROOT_ITEM, DIR_ITEM, DIR_INDEX, UUID_KEY = 1, 132, 84, 96, 251
+FIRST_INODE = 256
+"""The number of each tree's root directory; files have higher ones."""
 ATIME, CTIME, MTIME, OTIME = 112, 124, 136, 148
 ROOT_UUID, ROOT_CTIME, ROOT_OTIME = 247, 327, 339
 SUPER_DEVICE_UUID = 267
@@ -45,9 +47,9 @@ class _Identity:
 def normalise(image: Path, *, epoch: int, identity: uuid.UUID) -> None:
     """Rewrite ``image`` in place so that it depends on nothing but its content.
 
-    ``identity`` is the file system's UUID, which the others are derived from; no time in
-    the image is later than ``epoch``. :class:`PrefixError` for a file system of a kind that
-    is not understood.
+    ``identity`` is the file system's UUID, which the others are derived from. No time in
+    the image is later than ``epoch``, which is that of all that mkfs.btrfs made up.
+    :class:`PrefixError` for a file system of a kind that is not understood.
     """
     with image.open("r+b") as file, mmap.mmap(file.fileno(), 0) as data:
         start = SUPERBLOCKS[0]
@@ -112,11 +114,12 @@ def _node(block: bytes, known: _Identity) -> bytearray:
 
 def _item(node: bytearray, key: int, kind: int, at: int, size: int, known: _Identity) -> None:
     if kind == INODE_ITEM:
-        _inode(node, at, known.epoch)
+        (number,) = struct.unpack_from("<Q", node, key)
+        _inode(node, at, known.epoch, ours=number <= FIRST_INODE)
     elif kind == ROOT_ITEM:
-        _inode(node, at, known.epoch)
+        _inode(node, at, known.epoch, ours=True)
         for when in (ROOT_CTIME, ROOT_OTIME):
-            _not_after(node, at + when, known.epoch)
+            _settle(node, at + when, known.epoch, ours=True)
         if any(node[at + ROOT_UUID : at + ROOT_UUID + 16]):
             node[at + ROOT_UUID : at + ROOT_UUID + 16] = known.subvolume
     elif kind in (DIR_ITEM, DIR_INDEX):
@@ -129,15 +132,20 @@ def _item(node: bytearray, key: int, kind: int, at: int, size: int, known: _Iden
         node[key + 9 : key + 17] = known.subvolume[8:]
 
 
-def _inode(node: bytearray, at: int, epoch: int) -> None:
-    """An inode was read, changed and made when its content was written, and not later."""
-    _not_after(node, at + MTIME, epoch)
+def _inode(node: bytearray, at: int, epoch: int, *, ours: bool) -> None:
+    """An inode was read, changed and made when its content was written, and not later.
+
+    ``ours`` says that it is of no file that mkfs.btrfs was given: it has the clock's time.
+    """
+    _settle(node, at + MTIME, epoch, ours=ours)
     for when in (ATIME, CTIME, OTIME):
         node[at + when : at + when + 12] = node[at + MTIME : at + MTIME + 12]
 
 
-def _not_after(node: bytearray, at: int, epoch: int) -> None:
+def _settle(node: bytearray, at: int, epoch: int, *, ours: bool) -> None:
     seconds, _ = struct.unpack_from("<QI", node, at)
+    if ours and seconds:
+        seconds = epoch
     struct.pack_into("<QI", node, at, min(seconds, epoch), 0)
 
 

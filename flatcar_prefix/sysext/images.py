@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO
@@ -61,14 +62,24 @@ class Job:
                     "utf-8", "surrogateescape"
                 )
             )
-            digest.update(e.content)
+            digest.update(e.content + e.capability)
         return str(uuid.uuid5(_NAMESPACE, digest.hexdigest()))
+
+    @cached_property
+    def with_xattrs(self) -> bool:
+        """Whether any file has a capability, so that extended attributes are to be shipped."""
+        return any(entry.capability for entry in self.selection.entries)
+
+    def as_it_is(self, entry: Entry) -> bool:
+        """Whether tools may read a file in the prefix: they ship all attributes or none."""
+        return not self.with_xattrs or not foreign_xattrs(entry.source)
 
     def environment(self) -> dict[str, str]:
         """Return the environment of the format's tool: none of the caller's settings."""
         return process.environment(
             {
-                "E2FSPROGS_FAKE_TIME": str(self.epoch),
+                # The time 0 means the clock to them; files get theirs afterwards.
+                "E2FSPROGS_FAKE_TIME": str(max(self.epoch, 1)),
                 "MKE2FS_CONFIG": os.devnull,
                 "MKE2FS_SYNC": "0",
             }
@@ -128,11 +139,15 @@ def make_squashfs(job: Job) -> None:
     """
     link_root(job)
     _script(job, "definitions", squashfs_definitions(job))
-    xattrs = any(entry.capability for entry in job.selection.entries)
     argv = [
         *("mksquashfs", "-", IMAGE, "-pf", "definitions"),
         *("-comp", "zstd", "-Xcompression-level", str(job.level or 12), "-b", "1M"),
-        *("-mkfs-time", str(job.epoch), "-all-root", "-xattrs" if xattrs else "-no-xattrs"),
+        *(
+            "-mkfs-time",
+            str(job.epoch),
+            "-all-root",
+            "-xattrs" if job.with_xattrs else "-no-xattrs",
+        ),
         *("-noappend", "-no-exports", "-quiet", "-no-progress", "-exit-on-error"),
     ]
     run(job, argv)
@@ -176,7 +191,8 @@ def squashfs_target(link: Entry) -> str:
 
 def timed(entry: Entry, number: int, job: Job) -> str:
     """Return the name, in the scratch directory, of a file with the content, mode and time."""
-    if entry.source is not None and entry.source.stat().st_mtime_ns == entry.mtime_ns:
+    on_time = entry.source is not None and entry.source.stat().st_mtime_ns == entry.mtime_ns
+    if on_time and job.as_it_is(entry):
         return f"{ROOT}/{entry.path}"
     name = f"content-{number}"
     file = job.scratch / name
@@ -187,7 +203,28 @@ def timed(entry: Entry, number: int, job: Job) -> str:
     else:
         file.write_bytes(entry.content)
         _set(entry, file)
+    if job.with_xattrs:
+        refuse_xattrs(file)
     return name
+
+
+def foreign_xattrs(path: Path | None) -> list[str]:
+    """Return the extended attributes of a file that are not to be shipped."""
+    if path is None:
+        return []
+    try:
+        return [name for name in os.listxattr(path, follow_symlinks=False) if name != CAPABILITY]
+    except OSError:
+        return []
+
+
+def refuse_xattrs(path: Path) -> None:
+    """Refuse a copy that has attributes all the same, as SELinux gives every file one."""
+    if found := foreign_xattrs(path):
+        raise PrefixError(
+            f"with the capabilities of programs, this format would ship {', '.join(found)}, too",
+            hint="Choose another format, such as ext4, which takes what it is told.",
+        )
 
 
 def _feed(argv: list[str], job: Job, *, tool: str) -> None:
@@ -229,12 +266,11 @@ def _write_all(selection: Selection, pipe: IO[bytes]) -> None:
 
 def make_erofs(job: Job) -> None:
     """By mkfs.erofs from a tree of hard links; it clamps times to SOURCE_DATE_EPOCH."""
-    xattrs = any(entry.capability for entry in job.selection.entries)
     with tree(job) as source:
         argv = [
             *("mkfs.erofs", f"-zlz4hc,{job.level or 12}", "-C65536", "-Eztailpacking"),
             *("--all-root", "--preserve-mtime", "--quiet"),
-            *("-x0" if xattrs else "-x-1", "-U", job.uuid),
+            *("-x0" if job.with_xattrs else "-x-1", "-U", job.uuid),
             *(IMAGE, os.fspath(source)),
         ]
         run(job, argv, SOURCE_DATE_EPOCH=str(job.epoch))
@@ -335,8 +371,11 @@ def tree(job: Job) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(dir=parent, prefix=".sysext-") as name:
         path = Path(name)
         path.chmod(0o755)
-        plant(job.selection, path, how=link_or_clone)
+        plant(job.selection, path, how=lambda entry, to: link_or_clone(entry, to, job))
         os.utime(path, (job.epoch, job.epoch))
+        if job.with_xattrs:
+            for each in [path, *path.rglob("*")]:
+                refuse_xattrs(each)
         yield path
 
 
@@ -369,13 +408,18 @@ def _set(entry: Entry, path: Path) -> None:
     os.utime(path, ns=(entry.mtime_ns, entry.mtime_ns))
 
 
-def link_or_clone(entry: Entry, path: Path) -> None:
+def link_or_clone(entry: Entry, path: Path, job: Job) -> None:
     """Give the file a second name at ``path``, else copy it there."""
     assert entry.source is not None
     try:
-        os.link(entry.source, path, follow_symlinks=False)
+        if job.as_it_is(entry):
+            os.link(entry.source, path, follow_symlinks=False)
+            return
     except OSError:
-        clone(entry, path)
+        pass
+    clone(entry, path)
+    if entry.capability:
+        os.setxattr(path, CAPABILITY, entry.capability)
 
 
 def clone(entry: Entry, path: Path) -> None:

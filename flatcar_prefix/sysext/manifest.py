@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -12,7 +13,7 @@ from flatcar_prefix import __version__
 from flatcar_prefix.prefix import Root
 from flatcar_prefix.sysext import licences
 from flatcar_prefix.sysext.release import Release
-from flatcar_prefix.sysext.selection import REASONS, Entry, Selection
+from flatcar_prefix.sysext.selection import REASONS, UNCOUNTED, Entry, Selection
 
 FORMAT = 1
 
@@ -133,11 +134,16 @@ def manifest(
         "added": sorted(f"/{path}" for path in selection.added),
         "unowned": contents.unowned,
         "left_out": {
-            name: {"files": tally.files, "size": tally.size, "why": REASONS[name]}
+            name: {"why": REASONS[name]} | ({} if name in UNCOUNTED else asdict(tally))
             for name, tally in sorted(selection.left_out.items())
         },
     }
 
 
 def to_json(data: Mapping[str, Any]) -> str:
-    return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    """Return ``data`` as JSON. Bytes of names that are not UTF-8 are escapes, U+DC80 to U+DCFF.
+
+    Python reads those back as :func:`os.fsencode` wants them.
+    """
+    text = json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    return re.sub("[\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text)

@@ -85,6 +85,10 @@ REASONS = {
 }
 
 
+UNCOUNTED = (CACHE.name, EXCLUDED)
+"""What is left out whoever may read it and whatever is in it, so that nothing of it is told."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """One file of the image: a directory, a regular file or a symlink."""
@@ -276,15 +280,14 @@ class _Walk:
         return rule_of(path[len(self.inside) :], self.rules)
 
     def _count(self, rule: str, item: os.DirEntry[str]) -> None:
-        if not item.is_dir(follow_symlinks=False):
+        is_dir = item.is_dir(follow_symlinks=False)
+        if rule in UNCOUNTED:
+            self.left_out.setdefault(rule, Tally())
+        elif is_dir:
+            for inner in _scan(Path(item.path)):
+                self._count(rule, inner)
+        else:
             self.leave_out(rule, item.stat(follow_symlinks=False).st_size)
-            return
-        # What may not be read need not be counted: it is not shipped.
-        for directory, inner, names in os.walk(item.path):
-            for path in (os.path.join(directory, name) for name in inner + names):
-                status = os.lstat(path)
-                if not stat.S_ISDIR(status.st_mode):
-                    self.leave_out(rule, status.st_size)
 
 
 def _scan(directory: Path) -> list[os.DirEntry[str]]:

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 import time
 import traceback
@@ -155,9 +156,11 @@ def test_an_ordinary_user_gets_the_same_bytes_as_root(
 ) -> None:
     first = make(own_prefix, tmp_path / "root", form)
     theirs = shipping_prefix.copied(own_prefix, tmp_path / "theirs")
+    closed = theirs.final.eroot / "var/cache/edb"
     for path in [tmp_path, *tmp_path.parents[:3], *tmp_path.rglob("*")]:
         if not path.is_symlink():
             path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
+    closed.chmod(0)
     out = tmp_path / "user"
     out.mkdir()
     shutil.chown(out, 65534, 65534)
@@ -176,9 +179,22 @@ def test_an_ordinary_user_gets_the_same_bytes_as_root(
             os._exit(code)
     assert os.waitpid(pid, 0)[1] == 0
     assert digest(first) == digest(out / first.name)
+    for name in ("test.manifest.json", "SHA256SUMS"):
+        assert digest(tmp_path / "root" / name) == digest(out / name)
 
 
-@pytest.mark.parametrize("form", ["squashfs", "tar", "directory", "ext4", "erofs"])
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("epoch", [0, 1, 4_000_000_000])
+def test_the_clock_is_nowhere_in_an_image_of_any_time(
+    own_prefix: Prefix, tmp_path: Path, form: str, epoch: int
+) -> None:
+    first = make(own_prefix, tmp_path / "one", form, epoch=epoch)
+    time.sleep(1.1)
+    second = make(own_prefix, tmp_path / "two", form, epoch=epoch)
+    assert digest(first) == digest(second)
+
+
+@pytest.mark.parametrize("form", FORMATS)
 def test_no_file_is_newer_than_source_date_epoch(
     own_prefix: Prefix, tmp_path: Path, form: str
 ) -> None:
@@ -219,39 +235,62 @@ def test_a_directory_shares_no_file_with_the_prefix(own_prefix: Prefix, tmp_path
     assert shipped_file.read_text() == "etc/hello.conf\n"
 
 
+XATTRS = """
+import os, sys
+for name in sys.argv[2:]:
+    path = os.path.join(sys.argv[1], name)
+    print(*(f"{x}={os.getxattr(path, x).hex()}" for x in os.listxattr(path) if "selinux" not in x))
+"""
+
+MOUNTED = {
+    "directory": 'mount --bind "$1" "$2"',
+    "tar": 'tar -xf "$1" -C "$2" --xattrs --xattrs-include=\'*\'',
+}
+
+
 @pytest.mark.needs_root
-@pytest.mark.parametrize("form", [*IMAGES, "directory"])
-def test_a_capability_is_shipped(own_prefix: Prefix, tmp_path: Path, form: str) -> None:
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_capability_is_shipped_and_no_other_attribute(
+    own_prefix: Prefix, tmp_path: Path, form: str
+) -> None:
+    names = ("usr/bin/hello-script", "etc/hello.conf", "usr/share/hello", "usr/share/hello/ünïcode")
+    value = "0100000200200000000000000000000000000000"
+    eroot = own_prefix.final.eroot
+    os.setxattr(eroot / names[0], "security.capability", bytes.fromhex(value))
+    for name in names:
+        os.setxattr(eroot / name, "user.comment", b"mine")
+        os.setxattr(eroot / name, "trusted.comment", b"mine")
+    image = make(own_prefix, tmp_path / "out", form)
+    mount = tmp_path / "mnt"
+    mount.mkdir()
+    script = MOUNTED.get(form, 'mount -o ro,loop "$1" "$2"') + '; shift 2; exec "$@"'
+    words = ["unshare", "--mount", "sh", "-euc", script, "sh", image, mount]
+    reader = [sys.executable, "-c", XATTRS, mount / INSIDE, *names]
+    result = subprocess.run([*words, *reader], check=True, capture_output=True, text=True)
+    assert result.stdout == f"security.capability={value}\n\n\n\n"
+
+
+@pytest.mark.needs_root
+@pytest.mark.parametrize("form", ["squashfs", "erofs"])
+def test_an_attribute_that_no_copy_is_rid_of_is_refused(
+    own_prefix: Prefix, tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a machine with SELinux, where every file has one."""
     program = own_prefix.final.eroot / "usr/bin/hello-script"
     value = bytes.fromhex("0100000200200000000000000000000000000000")
     os.setxattr(program, "security.capability", value)
-    image = make(own_prefix, tmp_path / "out", form)
-    if form == "directory":
-        found = os.getxattr(image / INSIDE / "usr/bin/hello-script", "security.capability").hex()
-    else:
-        script = (
-            'mount -o ro,loop "$1" "$2"; exec python3 -c "import os,sys;'
-            'print(os.getxattr(sys.argv[1], \'security.capability\').hex())" "$2/$3"'
-        )
-        mount = tmp_path / "mnt"
-        mount.mkdir()
-        found = subprocess.run(
-            [
-                "unshare",
-                "--mount",
-                "sh",
-                "-euc",
-                script,
-                "sh",
-                image,
-                mount,
-                f"{INSIDE}/usr/bin/hello-script",
-            ],
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout.strip()
-    assert found == value.hex()
+    monkeypatch.setattr(os, "listxattr", lambda *args, **options: ["security.selinux"])
+    with pytest.raises(PrefixError, match=r"would ship security\.selinux"):
+        make(own_prefix, tmp_path / "out", form)
+
+
+def test_a_manifest_is_json_whatever_the_names_are(own_prefix: Prefix, tmp_path: Path) -> None:
+    name = b"\xffodd\xfe\xc3"
+    (own_prefix.final.eroot / os.fsdecode(b"usr/share/" + name)).write_text("x")
+    make(own_prefix, tmp_path / "out", "tar", sbom="spdx")
+    raw = (tmp_path / "out/test.manifest.json").read_bytes()
+    unowned = json.loads(raw.decode("utf-8", "strict"))["unowned"]
+    assert [os.fsencode(path).rpartition(b"/")[2] for path in unowned] == [name]
 
 
 def test_nothing_is_written_to_the_prefix(own_prefix: Prefix, tmp_path: Path) -> None:
@@ -304,3 +343,5 @@ def test_the_image_is_smaller_for_what_is_left_out(own_prefix: Prefix, tmp_path:
     assert part.stat().st_size < whole.stat().st_size
     left = json.loads((tmp_path / "two/test.manifest.json").read_text())["left_out"]
     assert {"portage", "devel", "docs", "cache"} <= left.keys()
+    assert left["docs"]["files"] > 0
+    assert left["cache"].keys() == {"why"}
