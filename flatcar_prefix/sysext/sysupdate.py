@@ -47,8 +47,8 @@ def image_name(name: str, version: str, architecture: str) -> str:
 def transfer(name: str, url: str, architecture: str) -> str:
     """Return the text of the transfer file for /etc/sysupdate.d.
 
-    Images are kept in /opt/extensions/<name>; the one in use has the symlink in
-    /etc/extensions, whose name is that of the release file.
+    Images are kept below /var/lib, since /usr and /opt are read-only once an image is merged;
+    the one in use has the symlink in /etc/extensions, whose name is that of the release file.
     """
     pattern = image_name(name, "@v", architecture)
     return f"""\
@@ -65,7 +65,7 @@ MatchPattern={pattern}
 [Target]
 InstancesMax=3
 Type=regular-file
-Path=/opt/extensions/{name}
+Path=/var/lib/extensions.d/{name}
 MatchPattern={pattern}
 Mode=0644
 CurrentSymlink=/etc/extensions/{name}.raw

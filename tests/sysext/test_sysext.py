@@ -458,6 +458,14 @@ def test_sysupdate_writes_a_transfer_and_the_image_by_the_name_it_matches(
     assert "CurrentSymlink=/etc/extensions/test.raw\n" in text
 
 
+def test_a_transfer_writes_only_where_no_merged_image_closes_the_directory() -> None:
+    lines = transfer("x", "https://example.org/", "arm64").splitlines()
+    places = [line.partition("=")[2] for line in lines if line.startswith(("Path=/", "CurrentS"))]
+    assert places == ["/var/lib/extensions.d/x", "/etc/extensions/x.raw"]
+    # Were they in one directory that is searched, all versions would be merged.
+    assert not places[0].startswith(("/var/lib/extensions/", "/etc/extensions/", "/run/extensions/"))
+
+
 def test_a_transfer_has_every_section_once() -> None:
     lines = transfer("x", "https://example.org/", "arm64").splitlines()
     assert [line for line in lines if line.startswith("[")] == [
