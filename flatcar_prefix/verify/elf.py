@@ -8,8 +8,10 @@ version tables and the notes, by :mod:`struct`; the tests hold it against pyelft
 real files. Names of machines are pyelftools' own.
 
 Everything read is believed only within the file's bounds and within limits that no sane
-file comes near: :class:`ElfError` otherwise. Nothing here loops for longer than a file
-is long.
+file comes near: :class:`ElfError` otherwise. The limits are on what all structures of a
+file add up to, since those of a hostile one lie over each other: no file, however small,
+makes the reader look at more than 4096 segments, 64 Ki entries of one dynamic segment,
+16 Ki versions, and 1 MiB of notes and of names.
 """
 
 from __future__ import annotations
@@ -43,7 +45,9 @@ _MAX_PHNUM = 4096
 _MAX_DYNAMIC = 1 << 20
 _MAX_NOTES = 1 << 20
 _MAX_STRING = 4096
+_MAX_NAMES = 1 << 20
 _MAX_NEEDED = 2048
+_MAX_SEARCHES = 1 << 16
 _MAX_VERSIONS = 16384
 
 
@@ -200,8 +204,10 @@ def _loadable(
     isa = 0
     dynamic: dict[int, list[int]] | None = None
     loads = [s for s in segments if s.kind == PT_LOAD]
+    _check_sum(source, segments)
     for segment in segments:
-        if segment.kind == PT_INTERP:
+        # The kernel goes by the first.
+        if segment.kind == PT_INTERP and interpreter is None:
             interpreter = _interpreter(source, segment)
         elif segment.kind == PT_GNU_STACK:
             stack = segment.flags
@@ -221,6 +227,15 @@ def _loadable(
         isa=isa,
         **found,  # type: ignore[arg-type]
     )
+
+
+def _check_sum(source: Source, segments: list[Segment]) -> None:
+    """Raise :class:`ElfError` where segments claim more, all together, than there can be."""
+    if sum(segment.kind == PT_DYNAMIC for segment in segments) > 1:
+        raise ElfError("several dynamic segments")
+    notes = sum(segment.size for segment in segments if segment.kind == PT_NOTE)
+    if notes > min(source.size, _MAX_NOTES):
+        raise ElfError(f"notes of {notes} bytes")
 
 
 def _interpreter(source: Source, segment: Segment) -> str:
@@ -252,6 +267,7 @@ class _Strings:
         self.source = source
         self.offset = offset
         self.size = size
+        self.left = _MAX_NAMES
         whole = size <= 1 << 16
         self.data = source.take(offset, size, "the string table") if whole else b""
 
@@ -268,6 +284,9 @@ class _Strings:
             raw = window[:end]
         if end < 0:
             raise ElfError(f"a name without an end ({index:#x})")
+        self.left -= len(raw)
+        if self.left < 0:
+            raise ElfError(f"names of more than {_MAX_NAMES} bytes")
         return os.fsdecode(raw)
 
 
@@ -302,13 +321,17 @@ def _dynamic_facts(
         text = name(tag)
         return None if text is None else tuple(text.split(":")) if text else ()
 
+    rpath, runpath = search_path(DT_RPATH), search_path(DT_RUNPATH)
+    searches = len(needed) * max(len(rpath or ()), len(runpath or ()))
+    if searches > _MAX_SEARCHES:
+        raise ElfError(f"{len(needed)} needed libraries to search in {searches} places")
     flags_1 = last(DT_FLAGS_1) or 0
     facts: dict[str, object] = {
         "dynamic": True,
         "soname": name(DT_SONAME),
         "needed": tuple(strings.get(index) for index in needed),
-        "rpath": search_path(DT_RPATH),
-        "runpath": search_path(DT_RUNPATH),
+        "rpath": rpath,
+        "runpath": runpath,
         "textrel": DT_TEXTREL in dynamic or bool((last(DT_FLAGS) or 0) & DF_TEXTREL),
         "nodeflib": bool(flags_1 & DF_1_NODEFLIB),
         "pie": bool(flags_1 & DF_1_PIE),
@@ -375,8 +398,6 @@ def _notes(
     source: Source, layout: _Layout, segment: Segment
 ) -> tuple[tuple[int, int, int] | None, int]:
     """Return the lowest kernel and the processor's level that a segment of notes speaks of."""
-    if segment.size > _MAX_NOTES:
-        raise ElfError(f"notes of {segment.size} bytes")
     data = source.take(segment.offset, segment.size, "the notes")
     header, word = _NOTE[layout.order], _WORD[layout.order]
     align = 8 if segment.align == 8 else 4

@@ -11,6 +11,7 @@ _MAGIC = b"glibc-ld.so.cache1.1"
 _HEADER = struct.Struct("<20sIIB3xI12x")
 _ENTRY = struct.Struct("<iIIIQ")
 _MAX_ENTRIES = 1 << 18
+_MAX_NAMES = 1 << 24
 
 
 class CacheError(Exception):
@@ -38,9 +39,16 @@ def read_cache(data: bytes) -> dict[str, str]:
     if count > _MAX_ENTRIES or entries_end > len(data):
         raise CacheError(f"it claims {count} libraries")
     libraries: dict[str, str] = {}
+    left = _MAX_NAMES
     for _, key, value, _, hwcap in _ENTRY.iter_unpack(data[start + _HEADER.size : entries_end]):
-        if not hwcap:
-            libraries.setdefault(_string(data, start + key), _string(data, start + value))
+        if hwcap:
+            continue
+        name, path = _string(data, start + key), _string(data, start + value)
+        libraries.setdefault(name, path)
+        # The names of a hostile cache lie over each other.
+        left -= len(name) + len(path)
+        if left < 0:
+            raise CacheError(f"its names are longer than {_MAX_NAMES} bytes")
     return libraries
 
 

@@ -27,15 +27,18 @@ from flatcar_prefix.verify.elf import ET_DYN, Elf, ElfError, Source, read_elf
 from flatcar_prefix.verify.ldcache import CacheError, read_cache
 from flatcar_prefix.verify.tree import Resolver, Tree
 
-_DIRECTORIES = re.compile(rb"\0(?:(?:/[A-Za-z0-9._+@%,=~-]+)+/\0)+")
-_CACHE = re.compile(rb"\0((?:/[A-Za-z0-9._+@%,=~-]+)+/ld\.so\.cache)(?=\0)")
-_PRELOAD = re.compile(rb"\0((?:/[A-Za-z0-9._+@%,=~-]+)+/ld\.so\.preload)(?=\0)")
+# Of so many names and no more, since an expression keeps a note of each that it has seen.
+_NAMES = rb"(?:/[A-Za-z0-9._+@%,=~-]{1,255}){1,128}"
+_DIRECTORIES = re.compile(rb"\0(?:" + _NAMES + rb"/\0){1,128}")
+_CACHE = re.compile(rb"\0(" + _NAMES + rb"/ld\.so\.cache)(?=\0)")
+_PRELOAD = re.compile(rb"\0(" + _NAMES + rb"/ld\.so\.preload)(?=\0)")
 _TOKEN = re.compile(r"\$(?:\{(ORIGIN|LIB|PLATFORM)\}|(ORIGIN|LIB|PLATFORM)(?![A-Za-z0-9_]))")
 
 _MAX_LOADER = 16 << 20
 _MAX_CACHE = 64 << 20
 _HEAD = 1 << 15
 _MAX_OBJECTS = 10_000
+_MAX_SEARCHES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ def built_in(data: bytes) -> BuiltIn:
     The directories are strings with a slash at the end, one after another; the longest
     such row is taken, since lone strings of that form can occur by chance.
     """
-    rows = [match.group().strip(b"\0").split(b"\0") for match in _DIRECTORIES.finditer(data)]
+    rows = (match.group().strip(b"\0").split(b"\0") for match in _DIRECTORIES.finditer(data))
     longest = max(rows, key=len, default=[])
     cache, preload = _CACHE.search(data), _PRELOAD.search(data)
     return BuiltIn(
@@ -128,7 +131,8 @@ class Fault:
     """A library that an object needs and will not have as it should."""
 
     kind: str
-    """``missing``, ``version`` or ``unversioned``."""
+    """``missing``, ``version``, ``unversioned``, or ``endless`` for a program of which the
+    rest was not looked at."""
     file: str
     """The object, free of links."""
     needed: str
@@ -151,6 +155,8 @@ class Loader:
         self.cache_error = ""
         self.cache = self._cache()
         self._search = lru_cache(maxsize=8192)(self._search_directories)
+        self._searches = _MAX_SEARCHES
+        """How many are left to the program that is being loaded."""
 
     @property
     def usual_directories(self) -> tuple[str, ...]:
@@ -214,11 +220,15 @@ class Loader:
         if rtld is not None and rtld.elf.soname and rtld.file != path:
             by_name[rtld.elf.soname] = by_file[rtld.file] = rtld
         missing: list[Fault] = []
+        self._searches = _MAX_SEARCHES
         for requester in objects:
             for name in requester.elf.needed:
                 if name in by_name:
                     continue
+                self._searches -= 1
                 found = self._find(name, requester, main)
+                if self._searches < 0:
+                    return objects, [*missing, Fault("endless", path, name, str(_MAX_SEARCHES))]
                 if found is None:
                     detail = self._elsewhere(name)
                     missing.append(Fault("missing", requester.file, name, detail))
@@ -284,8 +294,9 @@ class Loader:
     def _search_path(
         self, name: str, elements: tuple[str, ...] | None, holder: Loaded
     ) -> tuple[str, str] | None:
-        if not elements:
+        if not elements or self._searches < 0:
             return None
+        self._searches -= len(elements)
         return self._search(name, tuple(self.expand(e, holder.path) for e in elements))
 
     def _search_directories(

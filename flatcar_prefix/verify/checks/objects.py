@@ -95,6 +95,9 @@ def _fault(fault: Fault) -> Finding:
     if fault.kind == "unversioned":
         message = f"needs version {fault.detail} of {fault.needed}, which has no versions"
         return Finding("elf-version-none", fault.file, message, subject=fault.needed)
+    if fault.kind == "endless":
+        message = f"takes more than {fault.detail} searches for libraries to be loaded"
+        return Finding("elf-broken", fault.file, message)
     if not fault.detail:
         message = f"needs {fault.needed}, which is nowhere that the loader looks"
         return Finding("elf-needed", fault.file, message, subject=fault.needed)
