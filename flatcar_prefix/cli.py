@@ -161,6 +161,11 @@ def _verify_parser(parser: argparse.ArgumentParser, verb: str | None) -> None:
     verify.add_arguments(parser)
 
     def handler(args: argparse.Namespace) -> int:
+        if args.staging and args.directory:
+            raise UsageError(
+                "--staging is no part of --directory",
+                hint="Give one of them: a root of the prefix, or a directory in its place.",
+            )
         prefix = registry.load(args.name, board=args.board) if args.name else None
         return verify.run(
             prefix.root("staging" if args.staging else "final") if prefix else None,
@@ -169,6 +174,8 @@ def _verify_parser(parser: argparse.ArgumentParser, verb: str | None) -> None:
             prefix.board if prefix else board(args.board or DEFAULT_BOARD),
             json=args.json,
             strict=args.strict,
+            forbid=args.forbid,
+            libc=args.libc,
             stdout=sys.stdout,
             stderr=sys.stderr,
         )

@@ -24,7 +24,7 @@ from flatcar_prefix.verify.tree import Tree
 from flatcar_prefix.verify.waivers import Waiver, read_waivers
 
 if TYPE_CHECKING:
-    from flatcar_prefix.prefix import Root
+    from flatcar_prefix.prefix import Prefix, Root
 
 __all__ = [
     "CODES",
@@ -89,16 +89,30 @@ def verify_directory(
     """Return what keeps the prefix in a directory from being self-contained.
 
     ``directory`` holds EPREFIX, as ROOT does. Nothing is asked of Portage, so that
-    owners and digests are not checked.
+    owners and digests are not checked. ``forbidden_paths`` are directories of the build
+    machine that nothing may name, :func:`forbidden_paths` those that a root knows of;
+    ``libc`` is ``source`` for a C library built for the prefix, ``import`` for another.
     """
-    tree = Tree(
+    tree = directory_tree(directory, eprefix, board, forbidden_paths=forbidden_paths, libc=libc)
+    return audit(tree, strict=strict, jobs=jobs, progress=progress)
+
+
+def directory_tree(
+    directory: Path,
+    eprefix: str,
+    board: Board,
+    *,
+    forbidden_paths: Iterable[str] = (),
+    libc: str = "source",
+) -> Tree:
+    """Return the tree of a directory that holds EPREFIX."""
+    return Tree(
         root=directory,
         eprefix=eprefix.rstrip("/"),
         board=board,
         forbidden_paths=tuple(forbidden_paths),
         libc=libc,
     )
-    return audit(tree, strict=strict, jobs=jobs, progress=progress)
 
 
 def tree_of(root: Root) -> Tree:
@@ -114,9 +128,14 @@ def tree_of(root: Root) -> Tree:
         eprefix=prefix.eprefix,
         board=prefix.board,
         forbidden_paths=forbidden_paths(root),
-        libc="import" if prefix.bootstrap == "import" else "source",
+        libc=libc_of(prefix),
         config_protect=_config_protect(root),
     )
+
+
+def libc_of(prefix: Prefix) -> str:
+    """Return ``import`` where the C library is the toolchain's own, else ``source``."""
+    return "import" if prefix.bootstrap == "import" else "source"
 
 
 def forbidden_paths(root: Root) -> tuple[str, ...]:

@@ -101,7 +101,8 @@ def audit(
     state = _Audit(tree, progress)
     state.found(found_before)
     state.found(check_place(tree))
-    state.found(check_loader(Loader(tree)))
+    loader = Loader(tree)
+    state.found(check_loader(loader))
     for entry in walk_beside(tree):
         state.found(check_beside(entry))
     files = state.jobs()
@@ -116,7 +117,9 @@ def audit(
             state.alone(outcome)
     if tree.owners is not None:
         state.statistics.packages = len(tree.owners.packages)
-    return _report(state, strict, tuple(waivers), package, time.monotonic() - started)
+    report = _report(state, strict, tuple(waivers), package)
+    libc = tree.libc if loader.file else "none"
+    return replace(report, libc=libc, seconds=time.monotonic() - started)
 
 
 def _batches(method: str, items: Iterable[Any]) -> Iterator[Work]:
@@ -125,9 +128,7 @@ def _batches(method: str, items: Iterable[Any]) -> Iterator[Work]:
         yield method, batch
 
 
-def _report(
-    state: _Audit, strict: bool, waivers: tuple[Waiver, ...], package: Any, seconds: float
-) -> Report:
+def _report(state: _Audit, strict: bool, waivers: tuple[Waiver, ...], package: Any) -> Report:
     tree = state.tree
     findings: list[Finding] = []
     waived: list[tuple[Finding, str]] = []
@@ -146,7 +147,7 @@ def _report(
         findings=tuple(findings),
         waived=tuple(waived),
         statistics=state.statistics,
-        seconds=seconds,
+        owners=tree.owners is not None,
     )
 
 

@@ -329,6 +329,11 @@ class Report:
     """Each with the reason given for it."""
     statistics: Statistics
     seconds: float = 0.0
+    libc: str = "source"
+    """The C library: ``source`` for one built for the prefix, ``import`` for that of the
+    toolchain, ``none`` where there is no loader."""
+    owners: bool = False
+    """Whether Portage was asked who owns the files, and what it installed."""
 
     @property
     def counts(self) -> dict[str, int]:

@@ -14,6 +14,11 @@ FORMAT = 1
 """Of the JSON; higher when a key changes its meaning or goes away."""
 
 _COLOURS = {ERROR: "\x1b[31;01m", WARNING: "\x1b[33;01m", NOTE: "\x1b[32;01m"}
+_LIBC = {
+    "source": "C library built for the prefix",
+    "import": "C library imported from the toolchain",
+    "none": "no C library",
+}
 _RESET = "\x1b[39;49;00m"
 
 
@@ -24,6 +29,8 @@ def as_json(report: Report) -> str:
         "root": report.root,
         "eprefix": report.eprefix,
         "board": report.board,
+        "libc": report.libc,
+        "owners": report.owners,
         "ok": report.ok,
         "counts": report.counts,
         "statistics": asdict(report.statistics),
@@ -72,6 +79,8 @@ def summary(report: Report, *, colour: bool = False) -> str:
         _plural(counts[key], key) for key in (ERROR, WARNING, NOTE) if counts[key] or key == ERROR
     )
     extra = [f"{counts['waived']} waived"] if counts["waived"] else []
+    extra += [_LIBC[report.libc]]
+    extra += [] if report.owners else ["owners not asked for"]
     extra += [f"Linux {numbers.kernel} or newer"] if numbers.kernel else []
     extra += [f"{numbers.cpu} or better"] if numbers.cpu else []
     rate = f" in {report.seconds:.1f} s" if report.seconds else ""

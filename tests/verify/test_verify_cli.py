@@ -6,7 +6,9 @@ from __future__ import annotations
 import io
 import json
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from verify_mini import Mini
 from verify_objects import EPREFIX
 
 import flatcar_prefix.verify
+from flatcar_prefix import cli
 from flatcar_prefix.boards import board
 from flatcar_prefix.errors import PrefixError, UsageError
 from flatcar_prefix.verify import CODES, audit
@@ -31,38 +34,41 @@ class Terminal(io.StringIO):
 
 
 def run_on(mini: Mini, *, out: io.StringIO, **options: Any) -> int:
+    options = {"json": False, "strict": False, "libc": "source", **options}
     return run(None, mini.root, EPREFIX, board("amd64-usr"), stdout=out, **options)
 
 
 def test_a_clean_directory_is_one_line_and_exit_0(clean: Mini) -> None:
     out = io.StringIO()
-    assert run_on(clean, out=out, json=False, strict=False) == 0
+    assert run_on(clean, out=out) == 0
     (line,) = out.getvalue().splitlines()
     assert line.startswith(f" * {EPREFIX}: 8 files (4 ELF)")
-    assert line.endswith("0 errors.")
+    assert line.endswith("0 errors; C library built for the prefix; owners not asked for.")
 
 
 def test_findings_are_grouped_by_code_with_one_hint_each(mini: Mini) -> None:
     mini.write("usr/bin/one", "#!/bin/sh\n", 0o755)
     mini.write("usr/bin/two", "#!/bin/sh\n", 0o4755)
     out = io.StringIO()
-    assert run_on(mini, out=out, json=False, strict=False) == 1
+    assert run_on(mini, out=out) == 1
     lines = out.getvalue().splitlines()
     assert lines[0] == " * error: script-interpreter"
     assert lines[1] == f" *   {EPREFIX}/usr/bin/one: is run by /bin/sh, outside the prefix"
     assert lines[3] == f" *   -> {CODES['script-interpreter'].hint}"
     assert lines[5] == " * warning: setuid"
-    assert lines[-1].endswith("2 errors, 1 warning.")
+    assert "; 2 errors, 1 warning; " in lines[-1]
 
 
 def test_json_has_a_stable_schema(mini: Mini) -> None:
     mini.write("usr/bin/su", "", 0o4755)
     out = io.StringIO()
-    assert run_on(mini, out=out, json=True, strict=False) == 0
+    assert run_on(mini, out=out, json=True) == 0
     data = json.loads(out.getvalue())
     assert sorted(data) == [
-        *("board", "counts", "eprefix", "findings", "format", "ok", "root", "statistics", "waived")
+        *("board", "counts", "eprefix", "findings", "format", "libc", "ok", "owners", "root"),
+        *("statistics", "waived"),
     ]
+    assert (data["libc"], data["owners"]) == ("source", False)
     assert data["format"] == 1
     assert data["counts"] == {"error": 0, "warning": 1, "note": 0, "waived": 0}
     assert data["findings"] == [
@@ -84,7 +90,7 @@ def test_equal_trees_give_equal_json(mini: Mini) -> None:
 def test_colour_is_for_terminals(mini: Mini) -> None:
     mini.write("usr/bin/su", "", 0o4755)
     out = Terminal()
-    run_on(mini, out=out, json=False, strict=False)
+    run_on(mini, out=out)
     assert "\x1b[33;01m*" in out.getvalue()
     assert "\x1b" not in as_text(mini.audit())
 
@@ -94,6 +100,97 @@ def test_nothing_to_look_at_is_wrong_usage(tmp_path: Path) -> None:
         run(None, None, None, board("amd64-usr"), json=False, strict=False, stdout=io.StringIO())
     with pytest.raises(UsageError):
         run(None, tmp_path, "x", board("amd64-usr"), json=False, strict=False, stdout=io.StringIO())
+
+
+def test_which_c_library_a_prefix_has_is_said(mini: Mini) -> None:
+    mini.settings["libc"] = "import"
+    report = mini.audit()
+    assert report.libc == "import"
+    assert "; C library imported from the toolchain" in as_text(report)
+    assert json.loads(as_json(report))["libc"] == "import"
+    (mini / "lib64/ld-linux-x86-64.so.2").unlink()
+    assert mini.audit().libc == "none"
+    assert "; no C library" in as_text(mini.audit())
+
+
+def test_what_is_assumed_of_a_directory_is_said(clean: Mini) -> None:
+    out = io.StringIO()
+    assert run_on(clean, out=out, libc=None) == 0
+    assert "taken for one built for the prefix: see --libc" in out.getvalue()
+    out = io.StringIO()
+    run_on(clean, out=out, libc="import")
+    assert "imported from the toolchain" in out.getvalue()
+    assert "see --libc" not in out.getvalue()
+
+
+def test_directories_of_the_build_machine_can_be_named(mini: Mini) -> None:
+    mini.write("usr/lib64/pkgconfig/bar.pc", "a=/srv/build/x\n")
+    mini.write("usr/lib64/pkgconfig/baz.pc", "b=/srv/other\n")
+    assert run_on(mini, out=io.StringIO()) == 0
+    out = io.StringIO()
+    assert run_on(mini, out=out, forbid=["/srv/build", "/srv/other/"]) == 1
+    assert "names /srv/build/x" in out.getvalue()
+    assert "names /srv/other" in out.getvalue()
+
+
+def test_a_copy_is_held_against_what_its_prefix_knows(
+    real: SimpleNamespace, tmp_path: Path
+) -> None:
+    """Of final, say: the build machine's directories are the same for it."""
+    copy = Mini(tmp_path / "copy", eprefix=real.prefix.eprefix)
+    copy.write("usr/lib64/pkgconfig/bar.pc", f"prefix={real.prefix.staging.path}/usr\n")
+    out = io.StringIO()
+    code = run(
+        *(real.prefix.final, copy.root, None, real.prefix.board),
+        json=True, strict=False, stdout=out,
+    )  # fmt: skip
+    assert [finding["code"] for finding in json.loads(out.getvalue())["findings"]] == [
+        "text-build-path"
+    ]
+    assert code == 1
+
+
+def test_a_copy_has_the_c_library_of_its_prefix(real: SimpleNamespace, tmp_path: Path) -> None:
+    copy = Mini(tmp_path / "copy", eprefix=real.prefix.eprefix)
+    loader = copy / real.prefix.board.loader
+    objects.loader(loader, directories=("/lib64/", "/usr/lib64/"))
+    out = io.StringIO()
+    imported = replace(real.prefix, bootstrap="import")
+    code = run(
+        *(imported.final, copy.root, None, imported.board),
+        json=True, strict=False, stdout=out,
+    )  # fmt: skip
+    assert code == 0
+    assert json.loads(out.getvalue())["libc"] == "import"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"eprefix": "/opt/x"}, {"forbid": ["/srv/build"]}, {"libc": "import"}],
+    ids=["eprefix", "forbid", "libc"],
+)
+def test_what_is_for_directories_is_refused_without_one(
+    real: SimpleNamespace, options: dict[str, Any]
+) -> None:
+    eprefix = options.pop("eprefix", None)
+    with pytest.raises(UsageError, match="speaks of a directory"):
+        run(
+            *(real.prefix.final, None, eprefix, real.prefix.board),
+            json=False, strict=False, stdout=io.StringIO(), **options,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ["srv/build", "/", "/opt", f"{EPREFIX}/"])
+def test_what_cannot_be_forbidden_is_refused(clean: Mini, path: str) -> None:
+    with pytest.raises(UsageError, match="--forbid"):
+        run_on(clean, out=io.StringIO(), forbid=[path])
+
+
+def test_a_root_and_a_directory_are_not_looked_at_together(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["verify", "demo", "--staging", "--directory", str(tmp_path)]) == 2
+    assert "--staging is no part of --directory" in capsys.readouterr().err
 
 
 def test_a_directory_without_the_prefix_is_an_error(tmp_path: Path) -> None:
