@@ -12,7 +12,16 @@ from flatcar_prefix.verify.findings import Finding
 
 _LONGER_NAME = re.compile(rb"[A-Za-z0-9_-]|\.[A-Za-z0-9]")
 _PATH_BEFORE = re.compile(rb"[A-Za-z0-9_.+@~%)}-]\Z")
-_OPTION_BEFORE = re.compile(rb"(?:\A|[^A-Za-z0-9])-[A-Za-z]\Z")
+# What may stand before a path although it ends like a name: a compiler's option, the
+# escape of a character, a variable that is empty on the target.
+_GLUED = rb"i(?:system|quote|dirafter|nclude|macros|prefix|sysroot|withprefix(?:before)?)|M[DFQT]"
+_EMPTY = rb"E?D|E?ROOT|E?SYSROOT|BROOT|DESTDIR|INSTALL_ROOT|pc_sysrootdir"
+_NO_NAME_BEFORE = re.compile(
+    rb"(?:\A|[^A-Za-z0-9])-(?:[A-Za-z]|" + _GLUED + rb")\Z"
+    rb"|\\(?:[abefnrtv]|[0-7]{3}|x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4})\Z"
+    rb"|\$(?:(?:" + _EMPTY + rb")|\{(?:" + _EMPTY + rb")\}|\((?:" + _EMPTY + rb")\))\Z"
+)
+_WINDOW = 32
 _PATH = re.compile(rb"[^\0-\x20\x7f-\xff\"'`;:,<>|()\[\]{}]{1,200}")
 
 
@@ -56,11 +65,11 @@ class Forbidden:
         """Return whether what stands here is this very directory, or something in it."""
         if _LONGER_NAME.match(data, end):
             return False
-        before = data[max(0, start - len(self._prefix)) : start]
-        if before == self._prefix:
+        if data.endswith(self._prefix, 0, start):
             return False
+        before = data[max(0, start - _WINDOW) : start]
         # In a binary file any byte may stand before a string, a letter by chance too.
-        return not text or not _PATH_BEFORE.search(before) or bool(_OPTION_BEFORE.search(before))
+        return not text or not _PATH_BEFORE.search(before) or bool(_NO_NAME_BEFORE.search(before))
 
 
 class Scan:
