@@ -64,12 +64,14 @@ def verify(
     tree = tree_of(root)
     if waivers is None:
         waivers = waivers_of(root)
-    owners, missing = index_owners(tree, root.trees["vartree"])
+    vartree = root.trees["vartree"]
+    owners, missing = index_owners(tree, vartree)
     return audit(
         replace(tree, owners=owners, shipped=None if shipped is None else frozenset(shipped)),
         strict=strict,
         waivers=waivers,
         found_before=missing,
+        installed=vartree.dbapi,
         jobs=jobs,
         progress=progress,
     )

@@ -88,13 +88,15 @@ def audit(
     waivers: Iterable[Waiver] = (),
     found_before: Iterable[Finding] = (),
     package: Any = None,
+    installed: Any = None,
     jobs: int | None = None,
     progress: Progress = lambda _: None,
 ) -> Report:
     """Return what is wrong with a tree.
 
     ``strict`` makes errors of warnings. ``found_before`` goes into the report as well.
-    ``package`` is the cpv that everything belongs to, in place of the tree's owners.
+    ``package`` is the cpv that everything belongs to, in place of the tree's owners;
+    ``installed`` the ``portage.dbapi`` that knows more of these.
     ``jobs`` is the number of processes, two by default where the machine has them.
     """
     started = time.monotonic()
@@ -117,7 +119,7 @@ def audit(
             state.alone(outcome)
     if tree.owners is not None:
         state.statistics.packages = len(tree.owners.packages)
-    report = _report(state, strict, tuple(waivers), package)
+    report = _report(state, strict, tuple(waivers), package, installed)
     libc = tree.libc if loader.file else "none"
     return replace(report, libc=libc, seconds=time.monotonic() - started)
 
@@ -128,14 +130,16 @@ def _batches(method: str, items: Iterable[Any]) -> Iterator[Work]:
         yield method, batch
 
 
-def _report(state: _Audit, strict: bool, waivers: tuple[Waiver, ...], package: Any) -> Report:
+def _report(
+    state: _Audit, strict: bool, waivers: tuple[Waiver, ...], package: Any, installed: Any
+) -> Report:
     tree = state.tree
     findings: list[Finding] = []
     waived: list[tuple[Finding, str]] = []
     for finding in sorted(state.findings.values(), key=lambda f: (f.path, f.code, f.message)):
         owner = package or finding.package or _owner(tree, finding.path)
         finding = replace(finding, package=str(owner) if owner else None)
-        reason = reason_for(finding, waivers, package)
+        reason = reason_for(finding, waivers, package, installed)
         if reason is not None:
             waived.append((finding, reason))
         else:

@@ -80,19 +80,33 @@ def _error(source: str, line: str, what: str) -> PrefixError:
     )
 
 
-def reason_for(finding: Finding, waivers: Iterable[Waiver], package: Any = None) -> str | None:
+def reason_for(
+    finding: Finding, waivers: Iterable[Waiver], package: Any = None, installed: Any = None
+) -> str | None:
     """Return why ``finding`` is accepted, None when it is not.
 
     ``package`` is the owner as a ``portage.versions._pkg_str`` where slots are known;
-    the finding's own cpv otherwise.
+    the finding's own cpv otherwise, of which ``installed``, a ``portage.dbapi``, knows
+    slot and USE.
     """
     package = package or finding.package
     if not package:
         return None
-    from portage.dep import match_from_list
-
     for waiver in waivers:
         accepts = any(fnmatchcase(finding.code, pattern) for pattern in waiver.codes)
-        if accepts and match_from_list(waiver.atom, [package]):
+        if accepts and _is(waiver.atom, package, installed):
             return waiver.reason
     return None
+
+
+def _is(atom: Any, package: Any, installed: Any) -> bool:
+    from portage.dep import match_from_list
+    from portage.versions import _pkg_str
+
+    if installed is None:
+        return bool(match_from_list(atom, [package]))
+    if not atom.extended_syntax:
+        return package in installed.match(atom)
+    # Databases look for no patterns; a pattern can name a slot, and no USE flag.
+    slot, repository = installed.aux_get(package, ["SLOT", "repository"])
+    return bool(match_from_list(atom, [_pkg_str(package, slot=slot, repo=repository)]))

@@ -126,6 +126,31 @@ def test_a_waiver_of_the_configuration_is_heard(real: SimpleNamespace, eroot: Pa
     assert (finding.code, reason) == ("vdb-changed", "it is mine")
 
 
+@pytest.mark.parametrize(
+    ("atom", "accepted"),
+    [
+        ("app-misc/fine:0", True),
+        ("app-misc/fine:5", False),
+        ("*/*:0", True),
+        ("*/*:5", False),
+        ("app-misc/fine[nonsense]", False),
+    ],
+)
+def test_a_waiver_is_for_the_slot_and_the_use_that_it_names(
+    real: SimpleNamespace, eroot: Path, atom: str, accepted: bool
+) -> None:
+    waivers = eroot / "etc/portage/flatcar-prefix.waivers"
+    waivers.write_text(f"{atom} vdb-changed # it is mine\n")
+    try:
+        with put_back(eroot / "usr/share/fine/data") as file:
+            file.write_text("other")
+            report = audit(real)
+    finally:
+        waivers.unlink()
+    assert bool(report.waived) is accepted
+    assert bool(report.findings) is not accepted
+
+
 def test_files_are_found_through_linked_directories(real: SimpleNamespace, eroot: Path) -> None:
     """A package may install to lib, where lib is a link to usr/lib."""
     share, moved = eroot / "usr/share", eroot / "usr/moved"
