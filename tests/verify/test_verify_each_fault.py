@@ -16,6 +16,8 @@ from verify_objects import EPREFIX
 
 from flatcar_prefix.verify import CODES
 
+GNU_STACK = struct.pack("<I", 0x6474E551)
+
 Plant = Callable[[Mini], str]
 FAULTS: dict[str, Plant] = {}
 
@@ -298,6 +300,46 @@ def test_every_code_has_its_fault_planted_somewhere() -> None:
     assert set(FAULTS) | set(ELSEWHERE) == set(CODES)
     for code, module in ELSEWHERE.items():
         assert f'"{code}"' in (Path(__file__).parent / module).read_text()
+
+
+def test_a_library_that_needs_none_is_asked_about_its_stack_too(mini: Mini) -> None:
+    """As the loader asks: it makes the whole process's stack executable."""
+    source = '__asm__(".text\\n.globl f\\nf: ret\\n");'
+    library = objects.compile_c(
+        mini / "usr/lib64/libalone.so", source, "-shared", "-Wl,-z,noexecstack"
+    )
+    assert mini.codes() == []
+    table = int.from_bytes(library.read_bytes()[32:40], "little")
+    (stack,) = (n for n in range(20) if library.read_bytes()[table + 56 * n :][:4] == GNU_STACK)
+    objects.patch(library, table + 56 * stack, bytes(4))
+    (finding,) = mini.audit().findings
+    assert (finding.code, finding.path) == ("elf-execstack", f"{EPREFIX}/usr/lib64/libalone.so")
+
+
+CANNOT_RUN = {
+    "a carriage return": ("bin/sh\r", "is run by '/opt/mini/bin/sh\\r', which is not there"),
+    "a directory": ("bin", "which is a directory"),
+    "not executable": ("usr/lib64/pkgconfig/foo.pc", "which is not executable"),
+    "a name cut at a form feed": ("bin/sh\f", "which is not there"),
+}
+
+
+@pytest.mark.parametrize("interpreter", CANNOT_RUN)
+def test_an_interpreter_that_the_kernel_would_not_run_is_found(
+    mini: Mini, interpreter: str
+) -> None:
+    name, message = CANNOT_RUN[interpreter]
+    mini.write("usr/bin/odd", f"#! {EPREFIX}/{name}\necho\n", 0o755)
+    (finding,) = mini.audit().findings
+    assert finding.code == "script-interpreter-missing"
+    assert message in finding.message
+
+
+def test_what_the_kernel_takes_for_the_interpreter_is_taken_for_it(mini: Mini) -> None:
+    mini.write("usr/bin/spaces", f"#! \t{EPREFIX}/bin/sh\t-e  \n", 0o755)
+    mini.write("usr/bin/argument", f"#!{EPREFIX}/bin/sh -e\r\n", 0o755)
+    mini.write("usr/bin/endless", f"#!{EPREFIX}/bin/sh " + "x" * 400, 0o755)
+    assert mini.codes() == []
 
 
 def test_strict_makes_errors_of_warnings(mini: Mini) -> None:

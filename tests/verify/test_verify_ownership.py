@@ -98,7 +98,7 @@ def test_a_link_that_was_turned_is_found(real: SimpleNamespace, eroot: Path) -> 
 def test_a_file_that_became_a_link_is_found(real: SimpleNamespace, eroot: Path) -> None:
     with put_back(eroot / "bin/sh") as file:
         file.unlink()
-        file.symlink_to("../usr/share/fine/data")
+        file.symlink_to("../usr/bin/fine-script")
         finding = found(real)
     assert finding.code == "vdb-changed"
 
