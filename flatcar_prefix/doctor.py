@@ -118,7 +118,7 @@ def _place(name: str, path: Path, *, sudo: bool) -> Check:
 PROGRAMS = {
     "bwrap": ("bubblewrap", "flatcar-prefix run"),
     "unshare": ("util-linux", "wrappers of tools that query"),
-    "setpriv": ("util-linux", "the bootstrap"),
+    "setpriv": ("util-linux", "nothing: it saves wrappers of tools that query a start of Python"),
     "mksquashfs": ("squashfs-tools", "flatcar-prefix sysext"),
     "mkfs.erofs": ("erofs-utils", "flatcar-prefix sysext --format=erofs"),
     "qemu-aarch64-static": ("qemu-user-static", "running programs of arm64-usr"),

@@ -69,6 +69,7 @@ def enter_text(prefix: Prefix, globals_path: str) -> str:
         "GLOBALS": shlex.quote(globals_path),
         "STAGING_EROOT": shlex.quote(os.fspath(prefix.staging.eroot)),
         "FINAL_EROOT": shlex.quote(os.fspath(prefix.final.eroot)),
+        "PYTHON": shlex.quote(sdk.interpreter()),
         "FAILED": shlex.quote(f" * the view of the prefix {prefix.id} cannot be mounted"),
     }
     for key, value in values.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import time
@@ -145,6 +146,20 @@ def test_an_ordinary_user_is_nobody_else_in_the_view(viewed: InUse) -> None:
     wrapper = viewed.wrapper("viewsh")
     script = "id -u; grep -h ^Cap[EPA] /proc/self/status"
     seen = run("user", viewed.machine, wrapper, "-c", script).stdout.split()
+    assert seen[0] == str(os.geteuid() or 65534)
+    assert all(int(word, 16) == 0 for word in seen[2::2])
+
+
+def test_an_ordinary_user_is_so_where_util_linux_has_no_setpriv(viewed: InUse, open_dir: Path) -> None:
+    programs = open_dir / "programs"
+    programs.mkdir()
+    for name in ("sh", "mount", "unshare", "rm", "mkdir", "cp", "id", "grep", "python3"):
+        (programs / name).symlink_to(shutil.which(name, path="/usr/bin:/bin") or name)
+    argv = as_ordinary_user(viewed.wrapper("viewsh"), "-c", "id -u; grep -h ^Cap[EPA] /proc/self/status")
+    argv[0] = shutil.which(argv[0]) or argv[0]
+    done = viewed.machine.run(*argv, env={"PATH": os.fspath(programs)})
+    assert done.returncode == 0, done.stderr
+    seen = done.stdout.split()
     assert seen[0] == str(os.geteuid() or 65534)
     assert all(int(word, 16) == 0 for word in seen[2::2])
 
