@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shlex
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO, Any
@@ -156,12 +157,33 @@ def failure(
 def start(
     argv: Sequence[str | os.PathLike[str]], *, env: Mapping[str, str], output: IO[Any]
 ) -> subprocess.Popen[bytes]:
-    """Start a program that reads nothing and writes everything to ``output``."""
+    """Start a program that reads nothing and writes everything to ``output``.
+
+    Should this process be killed, so is the program: what it was started for goes on in
+    another process, behind whose back it must not.
+    """
     command = [os.fspath(word) for word in argv]
     command[0] = os.fspath(which(command[0]))
     return subprocess.Popen(
-        command, env=dict(env), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
-    )
+        command, env=dict(env), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+        preexec_fn=_ending_with(os.getpid()),
+    )  # fmt: skip
+
+
+PR_SET_PDEATHSIG = 1
+"""See prctl(2) and linux/prctl.h."""
+
+
+def _ending_with(parent: int) -> Callable[[], None]:
+    """Return what lets the process that calls it end when ``parent`` has ended."""
+    libc = ctypes.CDLL(None)
+
+    def ask() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != parent:  # It has ended before it was asked for.
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return ask
 
 
 def wait(child: subprocess.Popen[bytes], *, seconds: float) -> int | None:
