@@ -25,24 +25,66 @@ LED_ASTRAY = ("EMERGE_DEFAULT_OPTS", "USE", "ROOT", "PORTAGE_CONFIGROOT", "EPREF
 """Variables of the caller that are no business of a bootstrap, which asks nobody."""
 
 
+LIBC = "sys-libs/glibc"
+IMPORTED_LIBC = "prefix/imported-libc"
+GCC = "sys-devel/gcc"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call of emerge."""
+
+    atoms: tuple[str, ...]
+    options: tuple[str, ...] = ()
+    """How it is done the first time. What is there already is brought up to date without."""
+
+
 @dataclass(frozen=True)
 class Stage:
-    """One step of the bootstrap."""
+    """One part of the bootstrap, done when all of its steps are."""
 
     name: str
-    final: bool
-    """Whether final is filled, too, and not staging alone."""
-    atoms: tuple[str, ...]
     why: str
+    steps: tuple[Step, ...]
+    final: bool = False
+    """Whether final is filled, too, and not staging alone."""
+
+    @property
+    def atoms(self) -> tuple[str, ...]:
+        """All that the stage installs."""
+        return tuple(dict.fromkeys(atom for step in self.steps for atom in step.atoms))
 
 
 STAGES = (
-    Stage("baselayout", False, ("sys-apps/baselayout",), "directories, before what fills them"),
-    Stage("os-headers", False, ("virtual/os-headers",), "the C library is built against them"),
-    Stage("libc", False, ("virtual/libc",), "everything is built against it"),
-    Stage("runtime", False, ("prefix/gcc-runtime",), "nearly everything is linked with it"),
-    Stage("system", False, ("@system",), "what the profile takes for granted"),
-    Stage("final", True, configroot.RUNTIME, "what programs need to run"),
+    Stage("baselayout", "directories, before what fills them", (Step(("sys-apps/baselayout",)),)),
+    Stage("os-headers", "the C library is built against them", (Step(("virtual/os-headers",)),)),
+    Stage(
+        "libc",
+        "everything is built against it",
+        # Gentoo's wants libraries at run time (libidn2) that are linked with a C library: it
+        # comes before them, with nothing but what it is built by. Until it is there, the
+        # prefix's compiler is the toolchain's with its own sysroot (see toolchain.py).
+        (
+            Step((LIBC,), ("--onlydeps", "--onlydeps-with-rdeps=n")),
+            Step((LIBC,), ("--nodeps",)),
+        ),
+    ),
+    Stage(
+        "runtime",
+        "nearly everything is linked with it",
+        # Then what the C library wants at run time, linked with both.
+        (
+            Step(("prefix/gcc-runtime",)),
+            Step(("virtual/libc",), ("--deep", "--with-bdeps=n")),
+        ),
+    ),
+    Stage("system", "what the profile takes for granted", (Step(("@system",)),)),
+    Stage(
+        "final",
+        "what programs need to run",
+        (Step(configroot.RUNTIME),),
+        final=True,
+    ),
 )
 
 
@@ -55,19 +97,57 @@ def stages(prefix: Prefix) -> tuple[Stage, ...]:
     if prefix.bootstrap == NO_PACKAGES:
         return ()
     own = [s for s in STAGES if s.name != "system" or prefix.bootstrap == "source"]
+    if prefix.bootstrap == "import":
+        own = [_with_libc(stage, IMPORTED_LIBC) for stage in own]
     if prefix.with_gcc:
+        # Behind gcc's runtime, with which the libraries that gcc needs are linked.
         own = [
-            replace(s, atoms=(*s.atoms, "sys-devel/gcc")) if s.name == "runtime" else s for s in own
+            replace(s, steps=(*s.steps, Step((GCC,)))) if s.name == "runtime" else s for s in own
         ]
     return tuple(own)
 
 
-def check_names(*given: str | None) -> None:
-    """Raise :class:`UsageError` for a name that is no stage's."""
+def _with_libc(stage: Stage, libc: str) -> Stage:
+    """Return the stage with that package where it has the C library."""
+    steps = (
+        replace(step, atoms=tuple(libc if atom == LIBC else atom for atom in step.atoms))
+        for step in stage.steps
+    )
+    return replace(stage, steps=tuple(steps))
+
+
+def check_names(first: str | None, until: str | None) -> None:
+    """Raise :class:`UsageError` for a name that is no stage's, and for the wrong order."""
     names = [stage.name for stage in STAGES]
-    for name in given:
+    for name in (first, until):
         if name is not None and name not in names:
             raise UsageError(f"there is no stage {name!r}", hint=f"Choose: {', '.join(names)}.")
+    if first and until and names.index(first) > names.index(until):
+        raise UsageError(
+            f"stage {first} comes after {until}: there is nothing from the one until the other",
+            hint=f"The order is: {', '.join(names)}.",
+        )
+
+
+def check_first(prefix: Prefix, first: str | None) -> None:
+    """Raise :class:`UsageError` where stages before ``first`` are not done.
+
+    emerge would do their work as that of dependencies, in whatever order and with any
+    compiler.
+    """
+    names = [stage.name for stage in stages(prefix)]
+    if first is None or not names:
+        return
+    if first not in names:
+        raise UsageError(
+            f"{prefix.id} has no stage {first}, with --bootstrap={prefix.bootstrap}",
+            hint=f"Choose: {', '.join(names)}.",
+        )
+    if undone := [n for n in names[: names.index(first)] if n not in prefix.stages_done]:
+        raise UsageError(
+            f"stage {first} cannot be the first: not done yet is {', '.join(undone)}",
+            hint=f"Begin with --from {undone[0]}, or leave --from out to go on where it stopped.",
+        )
 
 
 def pending(
@@ -75,13 +155,15 @@ def pending(
 ) -> Iterator[Stage]:
     """Yield the stages that are not done, up to ``until``; from ``first`` on, done or not."""
     check_names(first, until)
+    last = [stage.name for stage in STAGES].index(until) if until else len(STAGES)
+    wanted = {stage.name for stage in STAGES[: last + 1]}
     begun = False
     for stage in stages(prefix):
         begun = begun or stage.name == first
-        if begun or (first is None and stage.name not in prefix.stages_done):
+        if stage.name in wanted and (
+            begun or (first is None and stage.name not in prefix.stages_done)
+        ):
             yield stage
-        if stage.name == until:
-            return
 
 
 def bootstrap(
@@ -94,9 +176,11 @@ def bootstrap(
 ) -> Prefix:
     """Run the stages that are left; return the prefix with its record brought up to date.
 
-    ``update`` brings what is installed up to date rather than leaving it alone.
-    :class:`BuildError` names the stage, the package and the log.
+    Stages that are done and named by ``first`` are done again: built anew or, with
+    ``update``, brought up to date. :class:`BuildError` names the stage, the package and
+    the log.
     """
+    check_first(prefix, first)
     left = list(pending(prefix, first=first, until=until))
     for number, stage in enumerate(left, start=1):
         label = f"stage {number} of {len(left)}, {stage.name} ({stage.why})"
@@ -120,24 +204,29 @@ def run_stage(
     say(f"{label}; log: {log}")
     started = time.time()
     with log.open("w", encoding="utf-8") as stream:
-        child = process.start(
-            command(prefix, stage, update=update), env=_environment(), output=stream
-        )
-        while (code := process.wait(child, seconds=1.0)) is None:
-            say.alive(f"{stage.name}: {_current(log)} {elapsed(time.time() - started)}")
-    if code:
-        raise _failure(prefix, stage, log, code, started)
+        for argv in commands(prefix, stage, update=update):
+            child = process.start(argv, env=_environment(), output=stream)
+            while (code := process.wait(child, seconds=1.0)) is None:
+                say.alive(f"{stage.name}: {_current(log)} {elapsed(time.time() - started)}")
+            if code:
+                raise _failure(prefix, stage, log, code, started)
 
 
-def command(prefix: Prefix, stage: Stage, *, update: bool = False) -> list[str]:
-    """Return the command line of a stage: this program's emerge."""
+def commands(prefix: Prefix, stage: Stage, *, update: bool = False) -> list[list[str]]:
+    """Return the command lines of a stage, each of this program's emerge.
+
+    A stage that was begun goes on; one that is done is done again.
+    """
+    if stage.name not in prefix.stages_done:
+        steps = [(("--noreplace", *step.options), step.atoms) for step in stage.steps]
+    elif update:
+        steps = [(("--update", "--deep", "--newuse", "--changed-deps=y"), stage.atoms)]
+    else:
+        steps = [(step.options, step.atoms) for step in stage.steps]
     only = () if stage.final else ("--stage",)
-    how = ["--update", "--deep", "--newuse", "--changed-deps=y"] if update else ["--noreplace"]
-    options = ["--oneshot", *how, "--quiet-build=y", "--color=n"]
-    # Should this process be killed, its emerge must not go on behind the next one's back.
-    guard = ["setpriv", "--pdeathsig", "TERM"]
     emerge = sdk.launch("flatcar_prefix.emerge", os.fspath(prefix.staging_dir), *only)
-    return [*guard, *emerge, *options, *stage.atoms]
+    common = ("--oneshot", "--quiet-build=y", "--color=n")
+    return [[*emerge, *common, *options, *atoms] for options, atoms in steps]
 
 
 def _environment() -> Mapping[str, str]:

@@ -131,7 +131,12 @@ def _use(prefix: Prefix) -> list[tuple[str, str, str]]:
             "Nobody logs in to a prefix: no PAM, no setuid programs, no daemons of its own.",
             "*/*",
             "-pam -suid -systemd -selinux -audit -debuginfod",
-        )
+        ),
+        (
+            "Gentoo's makes the directories themselves, not only what lies in them.",
+            "sys-apps/baselayout",
+            "build",
+        ),
     ]
 
 

@@ -160,9 +160,12 @@ def _setup_locked(sdk: sdks.Sdk, asked: Request, *, force: bool, say: Quiet) -> 
     planned = None
     if force:
         planned = _plan(sdk, asked)  # what is wrong with it shows before anything is removed
+        bootstrapping.check_first(planned, asked.first_stage)
         _remove_old(asked, say)
     old = _existing(asked)
     prefix = old or planned or _plan(sdk, asked)
+    if not prefix.complete:
+        bootstrapping.check_first(prefix, asked.first_stage)
     with filesystem_errors(prefix.staging_dir):
         if old is None:
             say(f"toolchain: {prefix.toolchain.kind}, {prefix.toolchain.version}")
@@ -228,9 +231,10 @@ def update(
     """
     bootstrapping.check_names(first, until)
     with locked_prefix(prefix), filesystem_errors(prefix.staging_dir):
+        start = first or bootstrapping.STAGES[0].name
+        bootstrapping.check_first(prefix, start)
         prefix = prefixes.write(_found_again(prefix))
         configure(prefix, say=say)
-        start = first or bootstrapping.STAGES[0].name
         prefix = bootstrapping.bootstrap(prefix, say=say, first=start, until=until, update=True)
         if bootstrapping.is_complete(prefix):
             prefix = prefixes.write(replace(prefix, complete=True))
@@ -276,7 +280,8 @@ def _existing(asked: Request) -> Prefix | None:
             return old
         raise PrefixError(
             f"the prefix {old.id} exists already, at {old.eprefix} in {old.staging_dir}",
-            hint="Use --force to remove and make it anew.",
+            hint=f"To bring it up to date: flatcar-prefix update {old.id}; to remove it and make"
+            " it anew: --force.",
         )
     for directory in (asked.staging_dir, asked.final_dir):
         if _occupied(directory):

@@ -221,10 +221,23 @@ def layout(toolchain: Toolchain) -> Layout:
     return Layout(Path(os.path.realpath(install)), cxx)
 
 
-def script(argv: Iterable[str], *, env: Mapping[str, str] | None = None) -> str:
-    """Return a script that calls ``argv`` with its own arguments behind."""
+def script(argv: Iterable[str], *, env: Mapping[str, str] | None = None, before: str = "") -> str:
+    """Return a script that calls ``argv`` with its own arguments, after ``before``."""
     settings = "".join(f"{k}={shlex.quote(v)}\nexport {k}\n" for k, v in (env or {}).items())
-    return f'#!/bin/sh\n{settings}exec {shlex.join(argv)} "$@"\n'
+    return f'#!/bin/sh\n{before}{settings}exec {shlex.join(argv)} "$@"\n'
+
+
+def until_libc(prefix: Prefix, raw: Iterable[str]) -> str:
+    """Return the line of a script by which ``raw`` compiles until the prefix has a C library.
+
+    What comes before the C library, and that itself, is so compiled with the toolchain's
+    own sysroot: by whoever builds it, and with no step in between that could be forgotten.
+    """
+    libc = prefix.staging.eroot / "usr" / prefix.board.libdir / "libc.so"
+    return (
+        "# As long as there is no C library to link with, the toolchain's own is.\n"
+        f'[ -e {shlex.quote(os.fspath(libc))} ] || exec {shlex.join(raw)} "$@"\n'
+    )
 
 
 def driver_flags(prefix: Prefix) -> list[str]:
@@ -267,12 +280,16 @@ def tool_scripts(prefix: Prefix, gcc: Layout, exec_prefix: str) -> dict[str, str
     env = {"GCC_EXEC_PREFIX": exec_prefix}
     flags = driver_flags(prefix)
     cxx = [word for header in gcc.cxx_headers for word in ("-isystem", header)]
+    raw_cc, raw_cxx = (raw_command(toolchain, c) for c in (toolchain.cc, toolchain.cxx))
+    c = script([toolchain.cc, *flags], env=env, before=until_libc(prefix, raw_cc))
+    cplusplus = script([toolchain.cxx, *flags, *cxx], env=env, before=until_libc(prefix, raw_cxx))
+    raw_cpp = until_libc(prefix, [*raw_cc, "-E"])
     scripts = {
-        f"{chost}-gcc": script([toolchain.cc, *flags], env=env),
-        f"{chost}-cc": script([toolchain.cc, *flags], env=env),
-        f"{chost}-g++": script([toolchain.cxx, *flags, *cxx], env=env),
-        f"{chost}-c++": script([toolchain.cxx, *flags, *cxx], env=env),
-        f"{chost}-cpp": script([toolchain.cc, "-E", *flags], env=env),
+        f"{chost}-gcc": c,
+        f"{chost}-cc": c,
+        f"{chost}-g++": cplusplus,
+        f"{chost}-c++": cplusplus,
+        f"{chost}-cpp": script([toolchain.cc, "-E", *flags], env=env, before=raw_cpp),
         f"{chost}-pkg-config": pkg_config_script(prefix),
         f"{chost}-ldconfig": ldconfig.text(prefix),
     }
@@ -302,10 +319,12 @@ def _clang_scripts(
         "-Wno-unused-command-line-argument",
         *flags,
     ]
+    cc, cpp = toolchain.clang_cc, toolchain.clang_cxx
+    raw = {c: raw_command(toolchain, c) for c in (cc, cpp)}
     return {
-        f"{chost}-clang": script([toolchain.clang_cc, *common]),
-        f"{chost}-clang++": script([toolchain.clang_cxx, *common, *cxx]),
-        f"{chost}-cpp": script([toolchain.clang_cc, "-E", *common]),
+        f"{chost}-clang": script([cc, *common], before=until_libc(prefix, raw[cc])),
+        f"{chost}-clang++": script([cpp, *common, *cxx], before=until_libc(prefix, raw[cpp])),
+        f"{chost}-cpp": script([cc, "-E", *common], before=until_libc(prefix, [*raw[cc], "-E"])),
     }
 
 

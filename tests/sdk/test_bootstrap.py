@@ -83,9 +83,6 @@ class Bootstrap:
         self.prefix = InUse(machine, "boot", "/usr/local/boot")
         for name, (slot, rdepend) in PACKAGES.items():
             self.stand_in(name, slot=slot, rdepend=rdepend)
-        libc = machine.repos / "prefix-toolchain/virtual/libc/libc-2.ebuild"
-        # Without gcc's runtime, so that this comes in its own stage.
-        libc.write_text(libc.read_text().replace("\tprefix/gcc-runtime\n", ""))
         packages = machine.repos / "gentoo-subset/profiles/base/packages"
         packages.write_text(packages.read_text() + "*sys-apps/grep\n")
 
@@ -268,6 +265,152 @@ def test_a_failure_names_stage_package_and_log_and_the_next_try_begins_there(
                 *failing.command, "--from=baselayout", "--until=os-headers"
             ).stdout
             assert "stage 2 of 2, os-headers" in redone
+
+
+def test_what_was_begun_goes_on_and_what_is_chosen_is_done_again(failing: Bootstrap) -> None:
+    """After the above, whose prefix is complete."""
+    assert failing.record["complete"] is True
+    logs = failing.prefix.staging_dir / "logs"
+    before = {name: len([*logs.glob(f"{name}-[0-9]*")]) for name in ("sys-libs:glibc", "prefix:*")}
+    assert before["sys-libs:glibc"] > 0
+    record = failing.prefix.staging_dir / "flatcar-prefix.json"
+    unfinished = {**failing.record, "complete": False, "stages_done": STAGES[:-1]}
+    record.write_text(json.dumps(unfinished))
+    failing.machine.ok(*failing.command, "--from=libc", "--until=libc")
+    assert len([*logs.glob("sys-libs:glibc-[0-9]*")]) == before["sys-libs:glibc"] + 1
+    assert len([*logs.glob("prefix:*-[0-9]*")]) == before["prefix:*"]
+    failing.machine.ok(*failing.command)
+    failing.assert_complete()
+
+
+def test_a_stage_before_which_something_is_left_to_do_is_refused(machine: Machine) -> None:
+    command = machine.setup_command("--from=runtime", "--until=runtime", "boot", "/usr/local/boot")
+    said = machine.run(*command)
+    assert said.returncode == 2
+    what, hint = two_lines(said)
+    assert what.endswith(
+        "stage runtime cannot be the first: not done yet is baselayout, os-headers, libc"
+    )
+    assert "--from baselayout" in hint
+    assert not machine.staging("boot").exists()
+
+
+def test_a_last_stage_that_comes_before_the_first_is_refused(machine: Machine) -> None:
+    command = machine.setup_command("--from=system", "--until=libc", "boot", "/usr/local/boot")
+    said = machine.run(*command)
+    assert said.returncode == 2
+    what, hint = two_lines(said)
+    assert "stage system comes after libc" in what
+    assert "baselayout, os-headers, libc, runtime, system, final" in hint
+    assert not machine.staging("boot").exists()
+
+
+WANTED = """\
+EAPI=8
+DESCRIPTION="What the C library wants at run time, linked with it"
+S="${{WORKDIR}}"
+LICENSE="BSD"
+SLOT="0"
+KEYWORDS="amd64 arm64"
+IUSE="build"
+src_compile() {{
+	local -x LC_ALL=C
+	echo 'int main(void) {{ return 0; }}' > wanted.c || die
+	set -- ${{CC}} ${{CFLAGS}} ${{LDFLAGS}} wanted.c -Wl,--trace -o wanted
+	"$@" > linked || die "it cannot be linked"
+}}
+src_install() {{
+	exeinto /usr/share/wanted
+	newexe wanted {name}
+	insinto /usr/share/wanted
+	newins linked {name}.linked
+	newins - {name}.build < <(usev build)
+}}
+"""
+
+
+class TestSourceWithDependenciesOfTheLibraryItself:
+    """As Gentoo's glibc: it wants what is linked with it. The C library is the toolchain's,
+    packaged by an ebuild that links a program of its own before there is one."""
+
+    def write(self, machine: Machine) -> None:
+        prefix = machine.repos / "prefix-toolchain"
+        imported = (prefix / "prefix/imported-libc/imported-libc-1.ebuild").read_text()
+        glibc = imported.replace("!sys-libs/glibc", "sys-libs/wanted")
+        glibc = glibc.replace('SLOT="0"', 'SLOT="2.2"').replace('IUSE="', 'IUSE="build ')
+        own = WANTED.format(name="glibc")
+        own = own[own.index("src_compile") :].replace("src_install() {", "wanted_install() {")
+        glibc = glibc.replace("src_install() {", f"{own}\nsrc_install() {{\n\twanted_install\n", 1)
+        self.ebuild(prefix, "sys-libs/glibc", "2.36", glibc)
+        self.ebuild(prefix, "sys-libs/wanted", "1", WANTED.format(name="wanted"))
+        layout = STAND_IN.format(slot="0", rdepend="", orders=machine.base)
+        layout = layout.replace("RDEPEND", "IUSE=build\nRDEPEND").replace("at build", (
+            "keepdir /{bin,lib,sbin,lib64} /usr/{bin,include,lib64}; insinto /usr/share/wanted;"
+            " newins - baselayout.build < <(usev build)"
+        ))  # fmt: skip
+        self.ebuild(prefix, "sys-apps/baselayout", "1", layout)
+
+    def ebuild(self, repository: Path, package: str, version: str, text: str) -> None:
+        directory = repository / package
+        directory.mkdir(parents=True, exist_ok=True)
+        for old in [*directory.glob("*.ebuild"), *directory.glob("Manifest")]:
+            old.unlink()
+        (directory / f"{directory.name}-{version}.ebuild").write_text(text)
+
+    def test_all_is_linked_with_what_there_is_then(self, machine: Machine) -> None:
+        self.write(machine)
+        # The stand-in's library looks for its things on the machine that it comes from.
+        machine.variables["FLATCAR_PREFIX_QA"] = "warn"
+        command = machine.setup_command("--until=runtime", "boot", "/usr/local/boot")
+        machine.ok(*command)
+        prefix = InUse(machine, "boot", "/usr/local/boot")
+        assert {"sys-libs/wanted-1", "prefix/gcc-runtime-1", "virtual/libc-2"} <= prefix.installed(
+            "staging"
+        )
+        installed = prefix.staging / "usr/share/wanted"
+        own = os.fspath(prefix.staging)
+        assert own not in (installed / "glibc.linked").read_text()
+        with_libc = (installed / "wanted.linked").read_text()
+        assert f"{own}/usr/lib64/Scrt1.o" in with_libc
+        assert f"{own}/lib64/libc.so.6" in with_libc
+        assert (
+            b"/usr/local/boot/lib64/ld-linux-x86-64.so.2\0" in (installed / "wanted").read_bytes()
+        )
+        said = {name: (installed / f"{name}.build").read_text().strip() for name in (
+            "baselayout", "glibc", "wanted"
+        )}  # fmt: skip
+        assert said == {"baselayout": "build", "glibc": "", "wanted": ""}
+
+
+def test_without_setpriv_it_ends_with_its_set_up_all_the_same(machine: Machine) -> None:
+    """util-linux has that program only as it was configured; the SDK's has none."""
+    here = machine.base / "programs"
+    here.mkdir()
+    for directory in reversed(os.environ["PATH"].split(os.pathsep)):
+        for program in Path(directory).glob("*"):
+            if program.name not in ("setpriv", "capsh"):
+                (here / program.name).unlink(missing_ok=True)
+                (here / program.name).symlink_to(program)
+    machine.variables["PATH"] = os.fspath(here)
+    boot = Bootstrap(machine)
+    order = boot.order("build-baselayout.hold")
+    with subprocess.Popen(
+        boot.command, env=machine.environment(), stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as child:  # fmt: skip
+        until = time.monotonic() + 120
+        while not (boot.orders / "build-baselayout.reached").exists():
+            assert child.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        below = descendants(child.pid)
+        child.kill()
+    until = time.monotonic() + 20
+    while any(Path(f"/proc/{pid}").exists() for pid in below) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert [pid for pid in below if Path(f"/proc/{pid}").exists()] == []
+    order.unlink()
+    boot.machine.ok(*boot.command, "--until=os-headers")
 
 
 @pytest.mark.parametrize("flag", ["--from", "--until"])
