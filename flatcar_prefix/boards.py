@@ -31,7 +31,7 @@ class Board:
     base_profiles: tuple[str, ...]
     """Profiles to compose with the prefix features where none of :attr:`profiles` exists."""
     elf_machine: str
-    """``e_machine`` as pyelftools names it."""
+    """``e_machine``, by its name in elf.h."""
     systemd_arch: str
     """``ARCHITECTURE=`` of extension-release, see os-release(5)."""
     uname_machine: str

@@ -5,7 +5,7 @@ pyelftools builds a parsed object for every structure that it touches: 2 to 7
 milliseconds a file, where an audit of a large prefix can afford less than one for
 everything. This reader follows the program headers to the dynamic segment, the
 version tables and the notes, by :mod:`struct`; the tests hold it against pyelftools on
-real files. Names of machines are pyelftools' own.
+real files.
 
 Everything read is believed only within the file's bounds and within limits that no sane
 file comes near: :class:`ElfError` otherwise. The limits are on what all structures of a
@@ -40,6 +40,26 @@ VER_FLG_BASE, VER_FLG_WEAK = 0x1, 0x2
 
 NT_GNU_ABI_TAG, NT_GNU_PROPERTY = 1, 5
 GNU_PROPERTY_X86_ISA_1_NEEDED = 0xC0008002
+
+E_MACHINE = {
+    "EM_SPARC": 2,
+    "EM_386": 3,
+    "EM_68K": 4,
+    "EM_MIPS": 8,
+    "EM_PARISC": 15,
+    "EM_PPC": 20,
+    "EM_PPC64": 21,
+    "EM_S390": 22,
+    "EM_ARM": 40,
+    "EM_SPARCV9": 43,
+    "EM_IA_64": 50,
+    "EM_X86_64": 62,
+    "EM_AARCH64": 183,
+    "EM_RISCV": 243,
+    "EM_BPF": 247,
+    "EM_LOONGARCH": 258,
+}
+"""The machines that Linux distributions are made for, and the kernel's own."""
 
 _MAX_PHNUM = 4096
 _MAX_DYNAMIC = 1 << 20

@@ -20,10 +20,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from elftools.elf.enums import ENUM_E_MACHINE
-
 from flatcar_prefix.boards import Board
-from flatcar_prefix.verify.elf import ET_DYN, Elf, ElfError, Source, read_elf
+from flatcar_prefix.verify.elf import E_MACHINE, ET_DYN, Elf, ElfError, Source, read_elf
 from flatcar_prefix.verify.ldcache import CacheError, read_cache
 from flatcar_prefix.verify.tree import Resolver, Tree
 
@@ -68,7 +66,7 @@ def built_in(data: bytes) -> BuiltIn:
 
 def fits(elf: Elf, board: Board) -> bool:
     """Return whether the board's loader would take this file at all."""
-    machine = ENUM_E_MACHINE[board.elf_machine]
+    machine = E_MACHINE[board.elf_machine]
     return elf.machine == machine and elf.bits == 64 and elf.little
 
 
@@ -256,7 +254,7 @@ class Loader:
         """
         if self.tree.libc != "import":
             return None
-        machine = ENUM_E_MACHINE[self.tree.board.elf_machine]
+        machine = E_MACHINE[self.tree.board.elf_machine]
         elf = Elf(machine, 64, True, ET_DYN, rpath=self.usual_directories)
         return Loaded(self.tree.eprefix, self.tree.eprefix, elf)
 

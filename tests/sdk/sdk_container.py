@@ -422,7 +422,7 @@ def add_portage(container: Container, *, profile: str, provided: str, repos_conf
     usr, etc = container.base / "layer/usr", container.base / "layer/etc/portage"
     modules = usr / "lib/python3/dist-packages"
     modules.mkdir(parents=True)
-    for name in ("_emerge", "elftools", "lxml", "packaging", "portage"):
+    for name in ("_emerge", "lxml", "packaging", "portage"):
         source = Path(importlib.import_module(name).__path__[0])
         shutil.copytree(source, modules / name, ignore=shutil.ignore_patterns("__pycache__"))
     _edit(modules / "portage/installation.py", 'if "MODULE" == "MODULE":', "if False:")

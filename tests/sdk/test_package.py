@@ -4,25 +4,45 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
-from machine import CHECKOUT, InUse, Machine
+from machine import CHECKOUT, InUse, Machine, Overlay
 
 pytestmark = pytest.mark.needs_root
 
 PACKAGE = "app-portage/flatcar-prefix"
 
+OF_THE_SDK = (
+    "dev-lang/python-99",
+    "dev-python/lxml-5",
+    "dev-python/packaging-24",
+    "dev-python/setuptools-69",
+    "sys-apps/bubblewrap-0.8.0",
+    "sys-apps/portage-3.0.63",
+    "sys-apps/util-linux-2.39",
+    "sys-fs/squashfs-tools-4.6",
+)
+"""What it needs and a checkout of the SDK has: all of it, by test_real_trees.py."""
+
 
 @pytest.fixture(scope="module")
 def installed(shared_machine: Machine) -> InUse:
-    """A root in which it is installed; of what it needs, the tests' own Python has all."""
+    """A root in which it is installed; of what it needs, the tests' own Python has all.
+
+    Packages stand in for that, so that Portage finds by itself all that is asked for.
+    """
     pytest.importorskip("setuptools", reason="the ebuild's BDEPEND, which this Python lacks")
-    prefix = shared_machine.setup("program", "--bootstrap=none")
+    overlay = Overlay(shared_machine.base / "of-the-sdk", "of-the-sdk")
+    for cpv in OF_THE_SDK:
+        overlay.ebuild(cpv)
+    prefix = shared_machine.setup("program", f"--custom_ebuild_overlays={overlay.path}")
     prefix.install(
-        "--stage", "--nodeps", PACKAGE,
+        "--stage", PACKAGE,
         env={
             "FLATCAR_PREFIX_SOURCE": str(CHECKOUT),
             "FLATCAR_PREFIX_HOST_PYTHON": sys.executable,
@@ -84,6 +104,17 @@ def test_what_is_installed_works_by_itself(installed: InUse, machine: Machine) -
     assert machine.ok(wrapper, "best_visible", "/", "sys-apps/grep").stdout == "sys-apps/grep-3.8\n"
     said = machine.ok(machine.bin / "emerge-prefix-made", "--stage", "-p", "app-arch/bzip2")
     assert "app-arch/bzip2-1.0.8" in said.stdout
+
+
+def test_what_it_needs_is_what_the_program_imports(installed: InUse) -> None:
+    """And what stands in here is no more than that."""
+    rdepend = (installed.staging / f"var/db/pkg/{PACKAGE}-0.1.0/RDEPEND").read_text()
+    needed = {atom.strip("<>=").split(":")[0] for atom in rdepend.split()}
+    known = {cpv.rpartition("-")[0] for cpv in OF_THE_SDK} - {"dev-python/setuptools"}
+    assert {re.sub(r"-[0-9].*", "", atom) for atom in needed} == known
+    said = requires("flatcar-prefix") or []
+    wanted = {re.split("[^a-z]", line)[0] for line in said if "extra ==" not in line}
+    assert wanted == {"portage", *(cp.split("/")[1] for cp in known if "dev-python" in cp)}
 
 
 def test_its_commands_are_installed(installed: InUse) -> None:

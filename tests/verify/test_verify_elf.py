@@ -18,7 +18,7 @@ from elftools.elf.sections import NoteSection
 from hypothesis import given, settings, strategies as st
 from verify_mini import Mini
 
-from flatcar_prefix.verify.elf import Elf, ElfError, Source, read_elf
+from flatcar_prefix.verify.elf import E_MACHINE, Elf, ElfError, Source, read_elf
 
 SAMPLES = 60
 
@@ -118,6 +118,10 @@ def test_says_what_pyelftools_says_of_this_machines_files() -> None:
     found = list(elf_files("/usr/bin", "/usr/lib/x86_64-linux-gnu", "/usr/aarch64-linux-gnu/lib"))
     for path in found[:: max(1, len(found) // SAMPLES)]:
         assert as_facts(read(path)) == by_pyelftools(path), path
+
+
+def test_calls_machines_what_pyelftools_calls_them() -> None:
+    assert {name: ENUM_E_MACHINE[name] for name in E_MACHINE} == E_MACHINE
 
 
 def test_says_what_pyelftools_says_of_search_paths(tmp_path: Path) -> None:

@@ -7,15 +7,13 @@ import posixpath
 from collections.abc import Iterator
 from pathlib import Path
 
-from elftools.elf.enums import ENUM_E_MACHINE
-
 from flatcar_prefix.boards import Board
 from flatcar_prefix.verify.checks.content import Forbidden
-from flatcar_prefix.verify.elf import PF_X, Elf
+from flatcar_prefix.verify.elf import E_MACHINE, PF_X, Elf
 from flatcar_prefix.verify.findings import WARNING, Finding
 from flatcar_prefix.verify.loader import Fault, Loaded, Loader, fits
 
-_EM_BPF = ENUM_E_MACHINE["EM_BPF"]
+_EM_BPF = E_MACHINE["EM_BPF"]
 
 
 def check_object(loader: Loader, forbidden: Forbidden, path: str, elf: Elf) -> Iterator[Finding]:
@@ -37,7 +35,7 @@ def check_machine(board: Board, path: str, elf: Elf) -> Iterator[Finding]:
     """Yield a finding when the file is for another machine than the board."""
     if fits(elf, board) or elf.machine == _EM_BPF:
         return
-    names = {number: name for name, number in ENUM_E_MACHINE.items()}
+    names = {number: name for name, number in E_MACHINE.items()}
     machine = names.get(elf.machine, f"machine {elf.machine}")
     order = "little" if elf.little else "big"
     yield Finding(

@@ -13,11 +13,13 @@ KEYWORDS="amd64 arm64"
 # The project's own tests set up prefixes and merge images; they are run in its checkout.
 RESTRICT="test"
 
+# No eclass for Python packages is to be had in every repository that this one can have for
+# a master. The Python is the one that runs Portage, as the program imports that; an upgrade
+# of Python has it installed again.
 RDEPEND="
-	dev-lang/python
+	dev-lang/python:=
 	dev-python/lxml
 	dev-python/packaging
-	dev-python/pyelftools
 	sys-apps/bubblewrap
 	>=sys-apps/portage-3.0.63
 	sys-apps/util-linux
@@ -41,7 +43,7 @@ src_unpack() {
 }
 
 src_install() {
-	local python=${FLATCAR_PREFIX_HOST_PYTHON:-python3}
+	local python=${FLATCAR_PREFIX_HOST_PYTHON:-${PORTAGE_PYTHON:-python3}}
 	# setuptools itself: pip would want a wheel in between, and a package to make it.
 	"${python}" setup.py -q install --root="${D}" --prefix="${EPREFIX}/usr" \
 		--single-version-externally-managed --no-compile || die "cannot install ${P}"
