@@ -121,13 +121,14 @@ def load_trees(root: Root, *, env: Mapping[str, str] | None = None) -> Any:
     """
     portage = import_portage()
     variables = root.environment()
+    named = {k: v for k, v in variables.items() if k == "PORTAGE_REPOSITORIES"}
     with build_host(variables.get("PORTAGE_OVERRIDE_EPREFIX")):
         trees = portage.create_trees(
             config_root=variables["PORTAGE_CONFIGROOT"],
             target_root=variables["ROOT"],
             sysroot=variables["SYSROOT"],
             eprefix=variables["EPREFIX"],
-            env={"PATH": os.defpath, **(env or {})},
+            env={"PATH": os.defpath, **named, **(env or {})},
         )
         target = trees[trees._target_eroot]
         # Built on first use otherwise, when the build host may be another again.

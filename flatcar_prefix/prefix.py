@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flatcar_prefix import __version__, fhs, portage_api
+from flatcar_prefix import __version__, fhs, hostrepos, portage_api
 from flatcar_prefix.boards import Board, board
 from flatcar_prefix.errors import PrefixError, UsageError
 
@@ -226,7 +226,8 @@ class Root:
         """Return the variables that point Portage at this root, and nothing else.
 
         ``PORTAGE_OVERRIDE_EPREFIX`` is the build host's own configuration root, on a
-        machine that is not Gentoo.
+        machine that is not Gentoo. For ``PORTAGE_REPOSITORIES`` on one that is, see
+        :mod:`flatcar_prefix.hostrepos`.
         """
         variables = {
             "ROOT": os.fspath(self.path),
@@ -236,7 +237,7 @@ class Root:
         }
         if not self.prefix.native_host:
             variables["PORTAGE_OVERRIDE_EPREFIX"] = os.fspath(self.prefix.host_dir)
-        return variables
+        return variables | hostrepos.variables(self.prefix)
 
     @cached_property
     def trees(self) -> Any:

@@ -75,7 +75,7 @@ def _read(path: str) -> bytes:
 
 def parse(data: bytes) -> Metadata:
     """Reads the text of a metadata.xml; `MetadataError` when it is none."""
-    from lxml import etree  # type: ignore[import-untyped]
+    from lxml import etree
 
     parser = etree.XMLParser(
         resolve_entities=False,

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from machine import CHECKOUT
 
-from flatcar_prefix import buildhost, configroot, makeconf, toolchain as toolchains
+from flatcar_prefix import buildhost, configroot, hostrepos, makeconf, toolchain as toolchains
 from flatcar_prefix.boards import BOARDS, board
 from flatcar_prefix.prefix import Prefix, Repository, Toolchain
 from flatcar_prefix.toolchain import Layout
@@ -128,3 +128,17 @@ def test_what_is_generated_is_what_was_reviewed(
         known.splitlines(), text.splitlines(), str(golden), "generated now", lineterm=""
     )
     assert known == text, "\n".join(["--update-golden accepts this:", *difference])
+
+
+def test_a_build_host_of_another_checkout_keeps_its_own_repositories(
+    tmp_path: Path,
+) -> None:
+    prefix = replace(prefix_of("amd64-usr"), native_host=True)
+    inside = prefix.main_location / "profiles/default"
+    (tmp_path / "own").symlink_to(inside)
+    (tmp_path / "other").symlink_to("/var/elsewhere/profiles/default")
+    told = hostrepos.variables(prefix, profile=tmp_path / "own")["PORTAGE_REPOSITORIES"]
+    assert f"[gentoo-subset]\nlocation = {prefix.main_location}\n" in told
+    assert hostrepos.variables(prefix, profile=tmp_path / "other") == {}
+    foreign = replace(prefix, native_host=False)
+    assert hostrepos.variables(foreign, profile=tmp_path / "own") == {}

@@ -412,12 +412,15 @@ def _relative_scripts(directory: Path) -> None:
 # --- the SDK's own Portage --------------------------------------------------------------------
 
 
-def add_portage(container: Container, *, profile: str, provided: str, repos_conf: str) -> str:
+def add_portage(
+    container: Container, *, profile: str, provided: str, repositories: Mapping[str, str]
+) -> str:
     """Make the container a Gentoo machine with a Portage of its own; return its Python.
 
     The tests' Portage, but installed as a distribution installs it, with a configuration
-    in /etc/portage and an empty database of installed packages; ``provided`` stands in for
-    what that would hold.
+    in /etc/portage, as ``update_chroot`` writes it, and an empty database of installed
+    packages; ``provided`` stands in for what that would hold. ``repositories`` are names with
+    locations, the main one first.
     """
     usr, etc = container.base / "layer/usr", container.base / "layer/etc/portage"
     modules = usr / "lib/python3/dist-packages"
@@ -433,9 +436,11 @@ def add_portage(container: Container, *, profile: str, provided: str, repos_conf
     prefix = Path(sys.prefix)
     shutil.copytree(prefix / "lib/portage", usr / "lib/portage", symlinks=True)
     shutil.copytree(prefix / "share/portage", usr / "share/portage", symlinks=True)
-    # Of Portage's own, [gentoo] at a place where the SDK has nothing either.
-    (usr / "share/portage/config/repos.conf").write_text(repos_conf)
-    etc.mkdir(parents=True)
+    (etc / "repos.conf").mkdir(parents=True)
+    for name, location in repositories.items():
+        (etc / f"repos.conf/{name}.conf").write_text(f"[{name}]\nlocation = {location}\n")
+    main = etc / f"repos.conf/{next(iter(repositories))}.conf"
+    main.write_text(f"[DEFAULT]\nmain-repo = {main.stem}\n\n{main.read_text()}")
     (etc / "make.profile").symlink_to(profile)
     (etc / "profile").mkdir()
     (etc / "profile/package.provided").write_text(provided)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 from furnishing import furnish, main_repository
-from sdk_container import CHECKOUT, SCRIPTS, Container, Run, add_portage
+from sdk_container import SCRIPTS, Container, Run, add_portage
 
 from flatcar_prefix import buildhost
 from flatcar_prefix.boards import BOARDS
@@ -38,9 +38,13 @@ def native(make_container: Callable[[str], Container]) -> Container:
     add_portage(
         container,
         profile=f"{main}/profiles/{profile}",
-        provided=buildhost.package_provided(buildhost.provided()),
-        repos_conf=f"[DEFAULT]\nmain-repo = gentoo-subset\n[gentoo-subset]\nlocation = {main}\n"
-        f"[prefix-toolchain]\nlocation = {CHECKOUT}/repos/prefix-toolchain\n",
+        provided=buildhost.package_provided(
+            {k: v for k, v in buildhost.provided().items() if not k.startswith("prefix/")}
+        ),
+        repositories={
+            "gentoo-subset": main,
+            "flatcar-overlay": f"{SCRIPTS}/repos/flatcar-overlay",
+        },
     )
     return container
 
@@ -76,6 +80,19 @@ def test_prefixes_are_set_up_and_resolve_without_a_word_too_many(
     said = run(native, wrapper.format("portageq"), "best_visible", "/", "dev-lang/python")
     assert said.stdout == "dev-lang/python-3.11.2\n"
     run(native, wrapper.format("equery"), "meta", "sys-apps/grep")
+    run(native, wrapper.format("emerge"), "--info")
+
+
+def test_plain_portage_says_nothing_either_where_it_is_pointed_at_a_root(
+    native: Container,
+) -> None:
+    program(native, "setup", "--bootstrap=none", "plain", "/usr/local/plain")
+    shown = program(native, "show", "plain", "--env", "final").stdout
+    script = f'set -a\n{shown}\nexec /usr/bin/python3 -c "$@"'
+    code = "import sys; from _emerge.main import emerge_main; sys.exit(emerge_main(sys.argv[1:]))"
+    said = run(native, "sh", "-c", script, "sh", code, "--info")
+    assert "Repositories:" in said.stdout
+    assert "/var/db/repos" not in said.stdout
 
 
 def test_packages_are_built_and_installed(native: Container) -> None:
