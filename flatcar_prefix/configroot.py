@@ -147,8 +147,8 @@ def _provided(prefix: Prefix) -> str:
             "# The compiler stays on the build host; the prefix has its runtime libraries only.",
             f"{COMPILER}-{_version_of(prefix.toolchain.version)}",
         ]
-    if left_out := skel.left_out(prefix.repositories):
-        lines += ["# What the checkout does without, by its own base profile.", *left_out]
+    if provided := skel.provided(prefix.repositories):
+        lines += ["# What the checkout does without, by its own base profile.", *provided]
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -171,7 +171,7 @@ def _taken_out(prefix: Prefix) -> str:
     from portage.versions import cpv_getkey
 
     keys = [] if prefix.with_gcc else [COMPILER]
-    keys += [cpv_getkey(cpv) for cpv in skel.left_out(prefix.repositories)]
+    keys += [cpv_getkey(cpv) for cpv in skel.provided(prefix.repositories)]
     return "".join(f"-*{key}\n" for key in keys)
 
 

@@ -22,6 +22,17 @@ PLACE = "skel/etc/portage"
 BASE_PROFILE = "profiles/coreos/base"
 """Where the overlay of Flatcar's own packages says what holds for all of its systems."""
 
+NOT_OF_A_PREFIX = frozenset(
+    {
+        "app-doc/info-manual",
+        "net-mail/mailbase",
+        "sys-fs/udev-init-scripts",
+        "virtual/mta",
+    }
+)
+"""What ``@system`` of Gentoo's profiles asks for and no program of a prefix runs: documents,
+and what delivers mail or starts a system."""
+
 TAKEN = (
     "package.accept_keywords",
     "package.env",
@@ -94,6 +105,15 @@ def left_out(repositories: Sequence[Repository]) -> tuple[str, ...]:
     return tuple(cpv for cpv in provided if not _is_there(cpv, repositories))
 
 
+def provided(repositories: Sequence[Repository]) -> tuple[str, ...]:
+    """Return those of :func:`left_out` that a prefix does without, too.
+
+    What else an image of the system leaves out is an application's business: it would be
+    installed into final without what it needs, and nobody would say so.
+    """
+    return tuple(cpv for cpv in left_out(repositories) if _key(cpv) in NOT_OF_A_PREFIX)
+
+
 def build_host_use(repositories: Sequence[Repository]) -> str:
     """Return the package.use that the checkout has for build hosts of its own, or nothing."""
     overlay = _overlay(repositories, "flatcar-overlay")
@@ -113,7 +133,10 @@ def _lines(path: Path) -> list[str]:
 
 
 def _is_there(cpv: str, repositories: Sequence[Repository]) -> bool:
+    return any((repository.location / _key(cpv)).is_dir() for repository in repositories)
+
+
+def _key(cpv: str) -> str:
     from portage.versions import cpv_getkey
 
-    key = cpv_getkey(cpv) or cpv
-    return any((repository.location / key).is_dir() for repository in repositories)
+    return cpv_getkey(cpv) or cpv

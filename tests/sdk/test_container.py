@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from furnishing import BOARD_CFLAGS, furnish, main_repository
+from machine import Overlay
 from sdk_container import LAYOUTS, SCRIPTS, SDK_UID, Container, add_sdk_toolchain
 
 from flatcar_prefix.boards import BOARDS
@@ -354,6 +355,25 @@ class TestWhatTheCheckoutSays:
         wrapper = "/usr/local/bin/portageq-prefix-masked"
         assert container.run(wrapper, "best_visible", "/", "sys-apps/grep").stdout == "\n"
         assert container.run(wrapper, "best_visible", "/", "app-arch/bzip2").stdout != "\n"
+
+    def test_what_a_prefix_needs_and_the_checkout_leaves_out_is_not_said_to_be_there(
+        self, make_container: Make
+    ) -> None:
+        """An image of the system may do without it; an application would break."""
+        container = make_container("repos")
+        base = container.scripts / "repos/flatcar-overlay/profiles/coreos/base"
+        base.mkdir(parents=True)
+        (base / "package.provided").write_text("dev-python/pillow-9999\nvirtual/mta-1\n")
+        overlay = Overlay(container.base / "mnt/host/source/overlay", "pictures")
+        overlay.ebuild("test-sdk/thumbnails-1", rdepend="dev-python/pillow")
+        overlay.ebuild("test-sdk/reminder-1", rdepend="virtual/mta")
+        overlay_there = "--custom_ebuild_overlays=/mnt/host/source/overlay"
+        container.setup("--bootstrap=none", overlay_there, "needs", "/usr/local/needs")
+        emerge = "/usr/local/bin/emerge-prefix-needs"
+        container.ok(emerge, "--stage", "--pretend", "test-sdk/reminder")
+        said = container.run(emerge, "--stage", "--pretend", "test-sdk/thumbnails")
+        assert said.returncode == 1
+        assert 'no ebuilds to satisfy "dev-python/pillow"' in said.stdout + said.stderr
 
     def test_what_the_checkout_leaves_out_is_provided(self, make_container: Make) -> None:
         container = make_container("repos")
