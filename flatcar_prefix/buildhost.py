@@ -170,10 +170,11 @@ def write(prefix: Prefix, *, features: Iterable[str]) -> None:
     write_text(config / "bashrc", bashrc)
     left_out = skel.left_out(prefix.repositories)
     write_text(config / "profile/package.provided", package_provided(provided(), left_out))
-    use = {"package.use/flatcar-prefix": skel.build_host_use(prefix.repositories)}
-    for name, text in (use | skel.files(prefix)).items():
-        (config / name).parent.mkdir(parents=True, exist_ok=True)
-        write_text(config / name, text)
+    (config / "package.use").mkdir(exist_ok=True)
+    write_text(
+        config / "package.use/flatcar-prefix", skel.build_host_use(prefix.repositories)
+    )
+    skel.write(config, prefix)
     _link(config / "make.profile", _host_profile(prefix))
     if scanelf := shutil.which("scanelf"):
         _link(host / "usr/bin/scanelf", Path(scanelf))

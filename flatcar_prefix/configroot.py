@@ -56,7 +56,10 @@ class Expected:
 def files(
     root: Root, *, jobs: int, launcher: Sequence[str], features: tuple[str, ...] = ()
 ) -> dict[str, str]:
-    """Return the text of every file below ``etc/portage``, by its path from there."""
+    """Return the text of every file below ``etc/portage``, by its path from there.
+
+    What the checkout adds to it is :mod:`flatcar_prefix.skel`'s.
+    """
     prefix = root.prefix
     found = {
         "make.conf": makeconf.make_conf(
@@ -74,7 +77,6 @@ def files(
             if prefix.native_host
             else {}
         ),
-        **skel.files(prefix),
     }
     linked = SHARED_LISTS if shared(root) else ()
     return {name: text for name, text in found.items() if os.path.dirname(name) not in linked}
@@ -200,6 +202,8 @@ def write(
     user = config / "make.conf.user"
     if not user.exists():
         portage_api.write_atomic(user, makeconf.make_conf_user(root))
+    if root.kind == "staging":  # final has it by its links there, and builds nothing to patch
+        skel.write(config, root.prefix)
     for link, target in shared(root).items():
         _share(config, link, target)
     _write_profile(root)

@@ -2,9 +2,11 @@
 """What a checkout's own overlays ask of every prefix.
 
 That is the prefix overlay's ``skel/etc/portage``, which the shell version copies into each
-root: here masks, keywords and the like are taken from it; repos.conf and the profile are
-this program's business. And it is what the checkout has deliberately left out of its
-subset of Gentoo, as its base profile says.
+root, and the others' ``coreos/config/portage``, which ``setup_board`` links into a board: here
+masks, keywords and the like are taken from it; repos.conf and the profile are this program's
+business. It is the patches that the SDK and its boards apply to packages.
+And it is what the checkout has deliberately left out of its subset of Gentoo, as its base
+profile says.
 """
 
 from __future__ import annotations
@@ -14,13 +16,29 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from flatcar_prefix import portage_api
 from flatcar_prefix.prefix import Prefix, Repository
 from flatcar_prefix.repositories import ROLES
 
-PLACE = "skel/etc/portage"
+SOURCES = (
+    ("gentoo-subset", "coreos/config/portage", "gentoo-"),
+    ("flatcar-overlay", "coreos/config/portage", "flatcar-"),
+    ("prefix-overlay", "skel/etc/portage", "skel-"),
+)
+"""In which repository there is configuration, where, and how its files are called in a root.
+The SDK and its boards have that of the first two, what no profile can say."""
+
+PATCHES = "coreos/user-patches"
+"""Where the overlay of Flatcar's own packages keeps patches, see portage(5)."""
 
 BASE_PROFILE = "profiles/coreos/base"
 """Where the overlay of Flatcar's own packages says what holds for all of its systems."""
+
+ENVIRONMENTS = "env"
+"""What package.env names: by these names, so unlike the rest under its own."""
+
+ORIGIN = "# From "
+"""How each file begins that was taken from a checkout."""
 
 NOT_OF_A_PREFIX = frozenset(
     {
@@ -50,14 +68,48 @@ TAKEN = (
 def files(prefix: Prefix) -> dict[str, str]:
     """Return the files to write below a root's ``etc/portage``, by path; often none."""
     names = current_names(prefix.repositories)
-    overlay = _overlay(prefix.repositories, "prefix-overlay")
-    if overlay is None:
-        return {}
     return {
-        f"{kind}/skel-{path.name}": _text(path, names)
-        for kind in TAKEN
-        for path in _files_of(overlay.location / PLACE / kind)
+        name: _text(path, names)
+        for role, place, prefixed in SOURCES
+        if (overlay := _overlay(prefix.repositories, role)) is not None
+        for name, path in _named(overlay.location / place, prefixed)
     }
+
+
+def _named(place: Path, prefixed: str) -> Iterator[tuple[str, Path]]:
+    for kind in TAKEN:
+        for path in _files_of(place / kind):
+            yield f"{kind}/{prefixed}{path.name}", path
+    for path in sorted((place / ENVIRONMENTS).rglob("*")):
+        if path.is_file():
+            yield os.fspath(path.relative_to(place)), path
+
+
+def write(config_dir: Path, prefix: Prefix) -> None:
+    """Write the files and the link to the patches below a root's ``etc/portage``.
+
+    What stands there by the same name and is the user's stays.
+    """
+    for name, text in files(prefix).items():
+        path = config_dir / name
+        if not path.exists() or path.read_text(encoding="utf-8").startswith(ORIGIN):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            portage_api.write_atomic(path, text)
+    _link_patches(config_dir / "patches", patches(prefix.repositories))
+
+
+def patches(repositories: Sequence[Repository]) -> Path | None:
+    """Return the directory that ``setup_board`` makes a board's ``patches``, if there is one."""
+    overlay = _overlay(repositories, "flatcar-overlay")
+    place = overlay.location / PATCHES if overlay else None
+    return place if place and place.is_dir() else None
+
+
+def _link_patches(link: Path, place: Path | None) -> None:
+    if link.is_symlink() and os.readlink(link).endswith(f"/{PATCHES}"):
+        link.unlink()
+    if place is not None and not os.path.lexists(link):
+        link.symlink_to(place)
 
 
 def _files_of(place: Path) -> Iterator[Path]:
@@ -69,7 +121,7 @@ def _files_of(place: Path) -> Iterator[Path]:
 
 def _text(path: Path, names: Mapping[str, str]) -> str:
     text = path.read_text(encoding="utf-8")
-    return f"# From {os.fspath(path)}\n{renamed(text, names)}"
+    return f"{ORIGIN}{os.fspath(path)}\n{renamed(text, names)}"
 
 
 def current_names(repositories: Sequence[Repository]) -> dict[str, str]:

@@ -192,6 +192,20 @@ src_install() {
 """
 
 
+GREETING = """
+src_prepare() {
+	echo plain >said || die
+	default
+}
+
+src_install() {
+	echo "${GREETING}" >>said
+	insinto /usr/share
+	doins said
+}
+"""
+
+
 class TestToolchains:
     """Which one is used, and what is written of it."""
 
@@ -344,10 +358,15 @@ class TestOrdinaryUser:
 class TestWhatTheCheckoutSays:
     """Its skeleton, and what it leaves out of Gentoo."""
 
-    def test_masks_of_the_skeleton_apply_by_present_names(self, make_container: Make) -> None:
+    @pytest.mark.parametrize(
+        "place",
+        ["prefix-overlay/skel/etc/portage", "coreos-overlay/coreos/config/portage"],
+    )
+    def test_masks_of_the_checkout_apply_by_present_names(
+        self, make_container: Make, place: str
+    ) -> None:
         container = make_container("third_party")
-        overlay = container.scripts / "sdk_container/src/third_party/prefix-overlay"
-        masks = overlay / "skel/etc/portage/package.mask"
+        masks = container.scripts / "sdk_container/src/third_party" / place / "package.mask"
         masks.mkdir(parents=True)
         # The main repository's name of another generation.
         (masks / "x").write_text("sys-apps/grep::gentoo-subset\n")
@@ -355,6 +374,47 @@ class TestWhatTheCheckoutSays:
         wrapper = "/usr/local/bin/portageq-prefix-masked"
         assert container.run(wrapper, "best_visible", "/", "sys-apps/grep").stdout == "\n"
         assert container.run(wrapper, "best_visible", "/", "app-arch/bzip2").stdout != "\n"
+
+    def test_patches_and_environments_of_the_checkout_apply_to_what_is_built(
+        self, container: Container
+    ) -> None:
+        layout = "repos" if (container.scripts / "repos").is_dir() else "third_party"
+        place, names = LAYOUTS[layout]
+        here = {role: container.scripts / place / names[role][0] for role in names}
+        patches = here["flatcar-overlay"] / "coreos/user-patches/test-sdk/greeting"
+        skel = here["prefix-overlay"] / "skel/etc/portage"
+        for directory in (patches, skel / "env", skel / "package.env"):
+            directory.mkdir(parents=True, exist_ok=True)
+        (patches / "1.patch").write_text("--- a/said\n+++ b/said\n@@ -1 +1 @@\n-plain\n+patched\n")
+        (skel / "env/loud").write_text('GREETING="loud"\n')
+        (skel / "package.env/x").write_text("test-sdk/greeting loud\n")
+        overlay = Overlay(container.base / "mnt/host/source/greetings", "greetings")
+        masters = f"masters = {names['gentoo-subset'][1]}\n"
+        overlay.write("metadata/layout.conf", f"{masters}thin-manifests = true\n")
+        overlay.ebuild("test-sdk/greeting-1", GREETING)
+        container.setup(
+            "--bootstrap=none", "--custom_ebuild_overlays=/mnt/host/source/greetings",
+            "patched", "/usr/local/patched",
+        )  # fmt: skip
+        container.ok("/usr/local/bin/emerge-prefix-patched", "--nodeps", "test-sdk/greeting")
+        root = container.here(f"{SCRIPTS}/__prefix__/amd64-usr/patched/root/usr/local/patched")
+        assert (root / "usr/share/said").read_text() == "patched\nloud\n"
+
+    def test_patches_and_environments_of_the_users_stay(self, make_container: Make) -> None:
+        container = make_container("repos")
+        (container.scripts / "repos/flatcar-overlay/coreos/user-patches").mkdir(parents=True)
+        env = container.scripts / "repos/prefix-overlay/skel/etc/portage/env"
+        env.mkdir(parents=True)
+        (env / "loud").write_text('GREETING="loud"\n')
+        container.setup("--bootstrap=none", "mine", "/usr/local/mine")
+        config = container.here("/build/prefix-amd64-usr/mine/root/usr/local/mine/etc/portage")
+        assert str((config / "patches").readlink()).endswith("coreos/user-patches")
+        (config / "patches").unlink()
+        (config / "patches/test-sdk/x").mkdir(parents=True)
+        (config / "env/loud").write_text('GREETING="mine"\n')
+        assert container.fp("update", "mine").returncode == 0
+        assert (config / "patches/test-sdk/x").is_dir()
+        assert (config / "env/loud").read_text() == 'GREETING="mine"\n'
 
     def test_what_a_prefix_needs_and_the_checkout_leaves_out_is_not_said_to_be_there(
         self, make_container: Make
