@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from flatcar_prefix import (
@@ -23,39 +23,21 @@ from flatcar_prefix import (
     makeconf,
     portage_api,
     prefix as prefixes,
+    present,
     registry,
     removal,
     repositories as repos,
+    request,
     sdk as sdks,
     toolchain as toolchains,
     wrappers,
 )
-from flatcar_prefix.boards import DEFAULT_BOARD, Board, board as board_of
+from flatcar_prefix.boards import DEFAULT_BOARD
 from flatcar_prefix.errors import PrefixError, UsageError
 from flatcar_prefix.guards import filesystem_errors, locked, locked_prefix
 from flatcar_prefix.messages import QUIET, Quiet
 from flatcar_prefix.prefix import Prefix
-
-BOOTSTRAPS = ("source", "import", "none")
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is asked of :func:`setup`, with everything that has a default filled in."""
-
-    name: str
-    eprefix: str
-    board: Board
-    staging_dir: Path
-    final_dir: Path
-    overlays: tuple[Path, ...]
-    wrapper_dir: Path
-    profile: str | None
-    toolchain: str | None
-    bootstrap: str
-    with_gcc: bool
-    first_stage: str | None
-    last_stage: str | None
+from flatcar_prefix.request import Request
 
 
 def setup(
@@ -84,106 +66,73 @@ def setup(
     begun then. ``say`` is told of each step.
     """
     sdk = sdks.detect(scripts_dir=Path(scripts_dir).absolute() if scripts_dir else None)
-    asked = _request(
-        sdk, name, eprefix, board, staging_dir, final_dir, custom_ebuild_overlays,
-        wrapper_dir, profile, toolchain, bootstrap, with_gcc, first_stage, last_stage,
+    asked = request.check(
+        sdk, name, eprefix, board=board, staging_dir=staging_dir, final_dir=final_dir, force=force,
+        overlays=custom_ebuild_overlays, scripts_dir=sdk.scripts_dir if scripts_dir else None,
+        wrapper_dir=wrapper_dir, profile=profile, toolchain=toolchain, bootstrap=bootstrap,
+        with_gcc=with_gcc, first_stage=first_stage, last_stage=last_stage,
     )  # fmt: skip
     portage_api.import_portage()
     with locked(sdk, asked.name, asked.board, asked.staging_dir, asked.final_dir):
         return _setup_locked(sdk, asked, force=force, say=say)
 
 
-def _request(
-    sdk: sdks.Sdk,
-    name: str,
-    eprefix: str,
-    board: str,
-    staging_dir: Path | str | None,
-    final_dir: Path | str | None,
-    overlays: Sequence[Path | str],
-    wrapper_dir: Path | str | None,
-    profile: str | None,
-    toolchain: str | None,
-    bootstrap: str,
-    with_gcc: bool,
-    first_stage: str | None,
-    last_stage: str | None,
-) -> Request:
-    bootstrapping.check_names(first_stage, last_stage)
-    if bootstrap not in BOOTSTRAPS:
-        raise UsageError(
-            f"there is no bootstrap {bootstrap!r}", hint=f"Choose: {', '.join(BOOTSTRAPS)}."
-        )
-    prefixes.check_name(name)
-    the_board = board_of(board)
-    staging = check_place(staging_dir or sdk.staging_dir(the_board, name), "staging")
-    final = check_place(final_dir or sdk.final_dir(the_board, name), "final")
-    if staging == final or staging in final.parents or final in staging.parents:
-        raise UsageError(
-            f"{staging} and {final} lie inside each other",
-            hint="Give --staging_dir and --final_dir that have nothing in common.",
-        )
-    return Request(
-        name=name,
-        eprefix=prefixes.check_eprefix(eprefix, directories=(staging, final)),
-        board=the_board,
-        staging_dir=staging,
-        final_dir=final,
-        overlays=tuple(Path(overlay).absolute() for overlay in overlays),
-        wrapper_dir=Path(wrapper_dir or sdk.wrapper_dir).absolute(),
-        profile=profile,
-        toolchain=toolchain,
-        bootstrap=bootstrap,
-        with_gcc=with_gcc,
-        first_stage=first_stage,
-        last_stage=last_stage,
-    )
-
-
-def check_place(place: Path | str, what: str) -> Path:
-    """Return the absolute path of a directory that Portage can work in.
-
-    :class:`UsageError` for a path that make.conf or an ebuild would not survive.
-    """
-    path = Path(os.path.abspath(place))
-    text = os.fspath(path)
-    odd = any(c.isspace() or c in ":\"'$`\\%#" for c in text) or not text.isprintable()
-    if odd or len(path.parts) < 3:
-        raise UsageError(
-            f"the {what} directory {text!r} cannot be used",
-            hint="Give a directory below a top-level one, without white space, colon or quote.",
-        )
-    return path
-
-
 def _setup_locked(sdk: sdks.Sdk, asked: Request, *, force: bool, say: Quiet) -> Prefix:
-    planned = None
-    if force:
-        planned = _plan(sdk, asked)  # what is wrong with it shows before anything is removed
-        bootstrapping.check_first(planned, asked.first_stage)
-        _remove_old(asked, say)
-    old = _existing(asked)
-    prefix = old or planned or _plan(sdk, asked)
+    # What is wrong shows before anything is removed or made.
+    before = present.replaceable(asked) if force else ()
+    old = None if force else present.unfinished(asked)
+    prefix = present.continued(old, asked) if old else _plan(sdk, asked)
     if not prefix.complete:
         bootstrapping.check_first(prefix, asked.first_stage)
+    wrappers.refuse_blocked(prefix, instead_of=before)
+    for gone in before:
+        removal.remove(gone, say=say)
     with filesystem_errors(prefix.staging_dir):
         if old is None:
             say(f"toolchain: {prefix.toolchain.kind}, {prefix.toolchain.version}")
             _begin(sdk, prefix, say)
         else:
             say(f"continuing the set-up of {prefix.id}")
+            _go_on(old, prefix, say)
         if not prefix.complete:
-            if old is not None:
-                configure(prefix, say=say)
             _warm_cache(prefix, say)
             prefix = bootstrapping.bootstrap(
                 prefix, say=say, first=asked.first_stage, until=asked.last_stage
             )
             if not bootstrapping.is_complete(prefix):
                 return prefix
-            prefix = prefixes.write(replace(prefix, complete=True))
-        wrappers.generate(prefix)
-    return prefix
+        return _finish(prefix)
+
+
+def _go_on(old: Prefix, prefix: Prefix, say: Quiet) -> None:
+    """Write the configuration again, for what ``prefix`` has that ``old`` had not, too."""
+    if prefix.wrapper_dir != old.wrapper_dir:
+        for path in wrappers.remove(old):
+            say(f"removed {path}")
+    if prefix != old:
+        reconfigure(old, prefix, say=say)
+    elif not prefix.complete:
+        configure(prefix, say=say)
+
+
+def _finish(prefix: Prefix) -> Prefix:
+    """Record that the prefix is complete, and give it its wrappers.
+
+    The record first: whatever a wrapper is found for, is complete. Killed in between,
+    the same command finds wrappers missing, and goes on; where they cannot be made,
+    the prefix is as incomplete as before, and another directory can be named for them.
+    """
+    done = prefixes.write(replace(prefix, complete=True))
+    try:
+        wrappers.generate(done)
+    except Exception:
+        if not prefix.complete:
+            with suppress(OSError):
+                for _ in wrappers.remove(done):
+                    pass
+                prefixes.write(prefix)
+        raise
+    return done
 
 
 def _begin(sdk: sdks.Sdk, prefix: Prefix, say: Quiet) -> None:
@@ -236,60 +185,7 @@ def update(
         prefix = prefixes.write(_found_again(prefix))
         configure(prefix, say=say)
         prefix = bootstrapping.bootstrap(prefix, say=say, first=start, until=until, update=True)
-        if bootstrapping.is_complete(prefix):
-            prefix = prefixes.write(replace(prefix, complete=True))
-            wrappers.generate(prefix)
-        return prefix
-
-
-def _remove_old(asked: Request, say: Quiet) -> None:
-    for directory in (asked.staging_dir, asked.final_dir):
-        if _occupied(directory) and not _is_own(asked, directory):
-            raise PrefixError(
-                f"{directory} exists and is no prefix of this program's{removal.whose(directory)}",
-                hint="Remove it yourself, or name another directory.",
-            )
-    if (asked.staging_dir / prefixes.RECORD_NAME).exists():
-        removal.remove(prefixes.read(asked.staging_dir), say=say)
-
-
-def _is_own(asked: Request, directory: Path) -> bool:
-    if (asked.staging_dir / prefixes.RECORD_NAME).is_file():
-        return directory in (asked.staging_dir, prefixes.read(asked.staging_dir).final_dir)
-    return False
-
-
-def _occupied(directory: Path) -> bool:
-    """Return whether something is there that is more than a record that was being written."""
-    if directory.is_symlink() or not directory.is_dir():
-        return os.path.lexists(directory)
-    return any(path.name != f".{prefixes.RECORD_NAME}.new" for path in directory.iterdir())
-
-
-def _existing(asked: Request) -> Prefix | None:
-    """Return the unfinished prefix to go on with, or None when there is none at all.
-
-    :class:`PrefixError` when what is there is something else.
-    """
-    if (asked.staging_dir / prefixes.RECORD_NAME).is_file():
-        old = prefixes.read(asked.staging_dir)
-        same = (old.name, old.eprefix, old.board, old.final_dir, old.bootstrap) == (
-            asked.name, asked.eprefix, asked.board, asked.final_dir, asked.bootstrap,
-        )  # fmt: skip
-        if same and (not old.complete or wrappers.missing(old)):
-            return old
-        raise PrefixError(
-            f"the prefix {old.id} exists already, at {old.eprefix} in {old.staging_dir}",
-            hint=f"To bring it up to date: flatcar-prefix update {old.id}; to remove it and make"
-            " it anew: --force.",
-        )
-    for directory in (asked.staging_dir, asked.final_dir):
-        if _occupied(directory):
-            raise PrefixError(
-                f"{directory} exists already{removal.whose(directory)}",
-                hint="Remove it, or name another by --staging_dir and --final_dir.",
-            )
-    return None
+        return _finish(prefix) if bootstrapping.is_complete(prefix) else prefix
 
 
 def _plan(sdk: sdks.Sdk, asked: Request) -> Prefix:
@@ -314,7 +210,7 @@ def _plan(sdk: sdks.Sdk, asked: Request) -> Prefix:
         native_host=buildhost.is_gentoo(),
         username=sdk.username,
         groupname=sdk.groupname,
-        wrapper_dir=asked.wrapper_dir,
+        wrapper_dir=asked.wrapper_dir or sdk.wrapper_dir.absolute(),
         created=time.time(),
     )
     _refuse_unspellable(prefix)
@@ -359,3 +255,17 @@ def configure(prefix: Prefix, *, say: Quiet = QUIET) -> None:
     for root in (prefix.staging, prefix.final):
         configroot.write(root, jobs=jobs(), launcher=launcher, features=features)
         configroot.check(root)
+
+
+def reconfigure(old: Prefix, prefix: Prefix, *, say: Quiet = QUIET) -> Prefix:
+    """Write the configuration of ``prefix`` in place of ``old``'s, and then its record.
+
+    If that fails, the old one is put back.
+    """
+    try:
+        configure(prefix, say=say)
+    except BaseException:
+        with suppress(PrefixError):
+            configure(old, say=say)
+        raise
+    return prefixes.write(prefix)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from flatcar_prefix import guards, lifecycle, prefix as prefixes, repositories as repos
+from flatcar_prefix import guards, lifecycle, repositories as repos
 from flatcar_prefix.errors import PrefixError
 from flatcar_prefix.messages import QUIET, Quiet
 from flatcar_prefix.prefix import Prefix, Repository
@@ -49,11 +49,5 @@ def remove(prefix: Prefix, names: Sequence[str], *, say: Quiet = QUIET) -> Prefi
 
 def _change(prefix: Prefix, repositories: tuple[Repository, ...], say: Quiet) -> Prefix:
     """Write the configuration for these repositories; put the old one back if that fails."""
-    changed = replace(prefix, repositories=repositories)
     with guards.locked_prefix(prefix):
-        try:
-            lifecycle.configure(changed, say=say)
-        except BaseException:
-            lifecycle.configure(prefix, say=say)
-            raise
-        return prefixes.write(changed)
+        return lifecycle.reconfigure(prefix, replace(prefix, repositories=repositories), say=say)

@@ -277,7 +277,7 @@ def to_record(prefix: Prefix) -> str:
 
 def from_record(text: str) -> Prefix:
     """Return the prefix that a record describes; :class:`PrefixError` for a broken one."""
-    hint = "Make the prefix anew with --force, or remove its directories."
+    hint = "Remove the directories of the prefix, and set it up again."
     try:
         data = json.loads(text)
         if data.pop("format") > RECORD_FORMAT:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -101,4 +102,6 @@ def setup_command(prefix: Prefix) -> str:
         words.append(f"--board={prefix.board.name}")
     if prefix.bootstrap != "source":
         words.append(f"--bootstrap={prefix.bootstrap}")
-    return " ".join([*words, prefix.name, prefix.eprefix])
+    if prefix.staging_dir != sdks.detect().staging_dir(prefix.board, prefix.name):
+        words.append(f"--staging_dir={prefix.staging_dir}")
+    return shlex.join([*words, prefix.name, prefix.eprefix])

@@ -66,6 +66,18 @@ def find(board: Board, wanted: str | None, *, root: Path = Path("/")) -> Toolcha
     return _clang(gcc, board) if compiler == "clang" else gcc
 
 
+def spelled(toolchain: Toolchain) -> str:
+    """Return what :func:`find` calls this toolchain."""
+    return f"{toolchain.kind}{':clang' if toolchain.clang else ''}"
+
+
+def is_as(name: str, wanted: str) -> bool:
+    """Return whether the toolchain of that name is one that is wanted, see :func:`find`."""
+    kind, _, compiler = wanted.partition(":")
+    has, _, clang = name.partition(":")
+    return kind in ("", has) and compiler in (clang or "gcc", clang)
+
+
 def _find_gcc(board: Board, kind: str | None, root: Path) -> Toolchain:
     for candidate in _candidates(board, (kind,) if kind else KINDS, root):
         return probe(candidate, board)

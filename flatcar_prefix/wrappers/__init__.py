@@ -26,6 +26,7 @@ from flatcar_prefix.wrappers.files import (
     find_wrapper as find_wrapper,
     generate as generate,
     missing as missing,
+    refuse_blocked as refuse_blocked,
     remove as remove,
     wrappers as wrappers,
 )

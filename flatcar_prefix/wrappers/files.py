@@ -7,7 +7,7 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -156,11 +156,41 @@ def generate(prefix: Prefix, tools: Mapping[str, Tool] | None = None) -> list[Pa
         path.unlink()
         changed.append(path)
     if blocked:
-        raise PrefixError(
-            f"{', '.join(map(os.fspath, blocked))}: there is a file of somebody else's",
-            hint="Move it away, or set the prefix up with another --wrapper_dir.",
-        )
+        raise _blocked(blocked)
     return changed
+
+
+def refuse_blocked(prefix: Prefix, *, instead_of: Iterable[Prefix] = ()) -> None:
+    """Raise :class:`PrefixError` when :func:`generate` could not write all of ``prefix``.
+
+    Nothing is changed. ``instead_of`` are prefixes that go before, with their wrappers.
+    """
+    _refuse_unwritable(prefix.wrapper_dir)
+    gone = {old.staging_dir for old in instead_of}
+    paths = [w.path for w in wrappers(prefix)]
+    if blocked := [path for path in paths if not _may_replace(path, prefix, gone)]:
+        raise _blocked(blocked)
+
+
+def _blocked(paths: Iterable[Path]) -> PrefixError:
+    return PrefixError(
+        f"{', '.join(map(os.fspath, paths))}: there is a file of somebody else's",
+        hint="Move it away, or set the prefix up with another --wrapper_dir.",
+    )
+
+
+def _refuse_unwritable(directory: Path) -> None:
+    there = next(path for path in (directory, *directory.parents) if os.path.lexists(path))
+    if not there.is_dir():
+        why = f"{there} is no directory"
+    elif not os.access(there, os.W_OK | os.X_OK):
+        why = f"{there} cannot be written to"
+    else:
+        return
+    raise PrefixError(
+        f"no wrapper can be made in {directory}: {why}",
+        hint="Put that right, or name another directory by --wrapper_dir.",
+    )
 
 
 def _is_same(path: Path, text: str) -> bool:
@@ -179,7 +209,7 @@ def _write(path: Path, content: str) -> None:
     temporary.replace(path)
 
 
-def _may_replace(path: Path, prefix: Prefix) -> bool:
+def _may_replace(path: Path, prefix: Prefix, gone: Collection[Path] = ()) -> bool:
     """Return whether the place is free, this prefix's, or only another one's short name.
 
     A full name wins over a short one: with the prefixes ``a`` and ``a-amd64-usr`` they
@@ -190,7 +220,7 @@ def _may_replace(path: Path, prefix: Prefix) -> bool:
     if path.is_symlink():
         return _is_own_link(path)
     mark = read_mark(path)
-    return mark is not None and _is_of(mark, prefix)
+    return mark is not None and (_is_of(mark, prefix) or mark.staging_dir in gone)
 
 
 def _is_alive(staging_dir: Path) -> bool:
