@@ -18,8 +18,8 @@ SUFFIX = ".conf"
 ENTRIES = ("cross", "view", "module")
 ROOTS = ("staging", "final", "both")
 KEYS = (
-    "description", "package", "root", "entry", "needs-root", "command", "arguments", "module",
-    "stand-in", "probe", "like",
+    "description", "package", "root", "entry", "needs-root", "without-root", "command",
+    "arguments", "module", "stand-in", "probe", "like",
 )  # fmt: skip
 PLACEHOLDERS = (
     "name", "id", "board", "arch", "chost", "libdir", "eprefix", "staging_dir", "final_dir",
@@ -30,6 +30,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _PACKAGE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9+_.-]*/[A-Za-z0-9_][A-Za-z0-9+_-]*")
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OPTION = re.compile(r"-[A-Za-z0-9?]|--[A-Za-z0-9][A-Za-z0-9-]*")
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 
 
@@ -52,6 +53,8 @@ class Tool:
     arguments: tuple[str, ...] = ()
     """What comes before the caller's own arguments."""
     needs_root: bool = False
+    without_root: tuple[str, ...] = ()
+    """Options with which it needs no root all the same."""
     module: str = ""
     """Python of this program's that is the tool."""
     stand_in: str = ""
@@ -147,6 +150,7 @@ def read(
         commands=commands,
         arguments=_words(path, tool, "arguments"),
         needs_root=_boolean(path, tool, "needs-root"),
+        without_root=_options(path, tool, "without-root"),
         module=tool.get("module", ""),
         stand_in=tool.get("stand-in", ""),
         probe=_words(path, tool, "probe"),
@@ -206,6 +210,16 @@ def _words(path: Path, tool: Mapping[str, str], key: str, default: str = "") -> 
     if any("\0" in word for word in words):
         raise DeclarationError(path, key, "holds a NUL")
     _check_placeholders(path, key, words)
+    return words
+
+
+def _options(path: Path, tool: Mapping[str, str], key: str) -> tuple[str, ...]:
+    words = _words(path, tool, key)
+    for word in words:
+        if not _OPTION.fullmatch(word):
+            raise DeclarationError(path, key, f"{word!r} is no option such as -p or --pretend")
+    if words and tool.get("needs-root") != "yes":
+        raise DeclarationError(path, key, "is for a tool with needs-root = yes")
     return words
 
 

@@ -8,7 +8,7 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from flatcar_prefix import __version__, sdk, view
@@ -218,16 +218,37 @@ def _sudo(prefix: Prefix, tool: Tool) -> str:
     if not tool.needs_root:
         return ""
     needed = shlex.quote(f" * {tool.name} needs root here, and there is no sudo")
+    become_root = (
+        "if ! command -v sudo >/dev/null; then\n"
+        f"\techo {needed} >&2\n\techo ' * Run it as root.' >&2\n\texit 1\nfi\n"
+        "self=${0}\n"
+        "case ${self} in\n*/*) ;;\n*) self=./${self} ;;\nesac\n"
+        f'exec sudo --preserve-env={",".join(MEANT)} -- "${{self}}" "$@"'
+    )
+    if tool.without_root:
+        asks = _asks_only(tool.without_root)
+        become_root = f'{asks}\nif [ -z "${{asks}}" ]; then\n{_indented(become_root)}\nfi'
     return (
         "# The prefix of an ordinary user's own needs no other one.\n"
         f'if [ "${{uid}}" != 0 ] && ! [ -w {shlex.quote(os.fspath(prefix.staging_dir))} ]; then\n'
-        "\tif ! command -v sudo >/dev/null; then\n"
-        f"\t\techo {needed} >&2\n\t\techo ' * Run it as root.' >&2\n\t\texit 1\n\tfi\n"
-        "\tself=${0}\n"
-        '\tcase ${self} in\n\t*/*) ;;\n\t*) self=./${self} ;;\n\tesac\n'
-        f'\texec sudo --preserve-env={",".join(MEANT)} -- "${{self}}" "$@"\n'
-        "fi"
+        f"{_indented(become_root)}\nfi"
     )
+
+
+def _asks_only(options: Iterable[str]) -> str:
+    """Return the shell code that sets ``asks`` where one of the options was given.
+
+    A short one may be among others, as in ``-pv``.
+    """
+    long = " | ".join(option for option in options if option.startswith("--"))
+    letters = "".join(option[1] for option in options if not option.startswith("--"))
+    arms = ["--) break ;;"]
+    arms += [f"{long}) asks=yes ;;"] if long else []
+    arms += ["--*) ;;"]
+    arms += [f"-*[{letters}]*) asks=yes ;;"] if letters else []
+    arms += ["*) ;;"]
+    body = "\n".join(f"\t{arm}" for arm in arms)
+    return f"asks=\nfor word do\n\tcase ${{word}} in\n{body}\n\tesac\ndone"
 
 
 def placeholders(root: Root) -> dict[str, str]:

@@ -64,6 +64,58 @@ def test_a_tool_in_the_view_knows_the_caller_by_the_callers_own_names(viewed: In
     assert done.stdout == f"{pwd.getpwuid(1).pw_name} {grp.getgrgid(1).gr_name} 1 1\n", done.stderr
 
 
+def without_sudo(prefix: InUse, directory: Path, *words: str | Path) -> Run:
+    """Run an ordinary user's command where sudo would be noticed."""
+    sudo = directory / "sudo"
+    sudo.write_text("#!/bin/sh\necho asked for root >&2\nexit 99\n")
+    sudo.chmod(0o755)
+    path = f"{directory}:{os.environ['PATH']}"
+    done = prefix.machine.run(*reaching_python(*words), env={"PATH": path})
+    assert done.returncode != 99, (words, done.stderr)
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+@pytest.mark.parametrize("words", ["-p", "-pv", "--stage -p", "--install --pretend", "--pretend --verbose"])
+def test_emerge_shows_its_plan_without_root(toolbox: InUse, open_dir: Path, words: str) -> None:
+    done = without_sudo(toolbox, open_dir, toolbox.wrapper("emerge"), *words.split(), "app-misc/letter")
+    assert done.returncode == 0, done.stdout + done.stderr
+    plans = done.stdout.count("app-misc/letter-1.0")
+    assert plans == (1 if "--stage" in words or "--install" in words else 2), done.stdout + done.stderr
+
+
+ASKED = {
+    "emerge --version": "Portage 3.",
+    "emerge --help": "emerge",
+    "emerge --info": "x86_64-cros-linux-gnu",
+    "emerge --search letter": "app-misc/letter",
+    "emerge -s letter": "app-misc/letter",
+    "emerge --list-sets": "world",
+    "emaint --check world": "",
+    "emaint --help": "world",
+    "env-update --help": "env-update",
+    "etc-update --help": "etc-update",
+    "quickpkg --help": "quickpkg",
+    "fixpackages --help": "fixpackages",
+    "regenworld --help": "world file",
+    "ebuild --help": "ebuild",
+    "ldconfig --help": "ldconfig",
+}
+
+
+@pytest.mark.parametrize("line", ASKED)
+def test_what_changes_nothing_needs_no_root(toolbox: InUse, open_dir: Path, line: str) -> None:
+    tool, *words = line.split()
+    done = without_sudo(toolbox, open_dir, toolbox.wrapper(tool), *words)
+    assert (done.returncode, ASKED[line] in done.stdout) == (0, True), done.stdout + done.stderr
+
+
+def test_ldconfig_prints_the_cache_without_root(toolbox: InUse, open_dir: Path) -> None:
+    toolbox.machine.ok(toolbox.wrapper("ldconfig"))
+    done = without_sudo(toolbox, open_dir, toolbox.wrapper("ldconfig"), "-p")
+    assert (done.returncode, "libs found in cache" in done.stdout) == (0, True), done.stderr
+
+
 def test_etc_update_settles_updates_in_a_prefix_of_the_callers(open_dir: Path) -> None:
     prefix = Machine(open_dir / "machine").setup("mine")
     conf = prefix.final / "etc/greeting/conf"

@@ -24,7 +24,7 @@ CROSS = "[tool]\ndescription = records\npackage = app-misc/recorder\nroot = fina
 ENTRIES = {
     "crossed": CROSS,
     "viewed": CROSS.replace("cross", "view"),
-    "rooted": CROSS + "needs-root = yes\n",
+    "rooted": CROSS + "needs-root = yes\nwithout-root = --pretend -p --search -s\n",
 }
 
 
@@ -254,6 +254,25 @@ def test_an_ordinary_user_becomes_root_and_takes_along_what_is_meant(recording: 
     assert {name: got.env.get(name) for name in meant} == meant
     assert got.env["ROOT"] == str(recording.staging_dir / "root")
     assert "CHOST" not in got.env
+
+
+ASKING = (["--pretend"], ["-p", "x"], ["x", "-pv"], ["-1vp"], ["--staging", "--search", "x"], ["-j", "2", "-s"])
+CHANGING = ([], ["x"], ["-1v"], ["--", "-p"], ["--pretender"], ["--skip-p"], ["--=-p"], ["p"], ["--p"])
+
+
+@pytest.mark.needs_root
+def test_who_only_asks_needs_no_root(recording: InUse, recorder: Recorder) -> None:
+    recorder.install("rooted", recording.eprefix)
+    (recorder.bin / "sudo").write_text("#!/bin/sh\nexit 99\n")
+    (recorder.bin / "sudo").chmod(0o755)
+    path = f"{recorder.bin}:{os.environ['PATH']}"
+    for words in ASKING:
+        done = recording.machine.run(*as_ordinary_user(recording.wrapper("rooted"), *words), env={"PATH": path})
+        got = recorder.read(done)
+        assert (got.uid, got.words) == (ORDINARY, [word for word in words if word != "--staging"])
+    for words in CHANGING:
+        done = recording.machine.run(*as_ordinary_user(recording.wrapper("rooted"), *words), env={"PATH": path})
+        assert done.returncode == 99, words
 
 
 @pytest.mark.needs_root
