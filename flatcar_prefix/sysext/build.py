@@ -9,9 +9,9 @@ import shutil
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -62,14 +62,16 @@ def sysext(
     *,
     options: Options | None = None,
     progress: Callable[[str], None] | None = None,
+    warn: Callable[[str], None] | None = None,
     **more: Any,
 ) -> Path:
     """Make the system extension image of ``prefix`` and return where it is.
 
     ``output`` (default ``<name>.raw`` in the working directory) names the image and the
     extension. ``more`` are fields of :class:`Options`, in place of ``options`` or on top of
-    it. Beside the image come its manifest, SHA256SUMS, and what else was asked for. Nothing
-    appears before all of it is done, and nothing is left behind when it cannot be.
+    it. ``progress`` is told of each step, ``warn`` of what may not be meant. Beside the image
+    come its manifest, SHA256SUMS, and what else was asked for. Nothing appears before all of
+    it is done, and nothing is left behind when it cannot be.
     :class:`PrefixError` when the audit finds errors or a tool fails; :class:`UsageError`
     for what cannot be a system extension.
     """
@@ -80,7 +82,10 @@ def sysext(
     release = _release(prefix, wanted, _stem(target, form))
     _check(prefix, wanted)
     say("choosing files")
-    selection, epoch = choose(prefix, release, wanted)
+    chosen = choose(prefix, release, wanted)
+    selection, epoch = chosen.selection, chosen.epoch
+    for foreign in chosen.foreign:
+        (warn or (lambda _: None))(str(foreign))
     audit = _audit(prefix, wanted, selection, say)
     with _told_of(target), interruptible(), workplace(target) as work:
         image = work / target.name
@@ -94,7 +99,7 @@ def sysext(
         if image.is_dir():
             process.run(["sync", "--file-system", image])
         say("writing the manifest")
-        _beside(prefix, wanted, release, job, audit)
+        _beside(prefix, wanted, release, job, audit, chosen.foreign)
         _publish(work, target)
     return target
 
@@ -223,14 +228,26 @@ def _advice(prefix: Prefix, wanted: Options) -> str:
     return f"See them with: {see}."
 
 
-def choose(prefix: Prefix, release: Release, wanted: Options) -> tuple[Selection, int]:
-    """Return what goes into the image, and the time of everything that has none of its own."""
+@dataclass(frozen=True)
+class Chosen:
+    """What goes into an image."""
+
+    selection: Selection
+    epoch: int
+    """The time of everything that has none of its own."""
+    foreign: list[units.Foreign] = field(default_factory=list)
+    """Programs of the system that the units offered to it start."""
+
+
+def choose(prefix: Prefix, release: Release, wanted: Options) -> Chosen:
+    """Return what goes into the image."""
     root, eprefix = prefix.final.path, prefix.eprefix
     selection = select(root, eprefix, keep=wanted.keep, exclude=wanted.exclude)
     text = release.text().encode()
     more = [Entry(release.path, _REGULAR, len(text), content=text)]
+    foreign: list[units.Foreign] = []
     if wanted.units:
-        offered = units.offered(selection, eprefix)
+        offered, foreign = units.offered(selection, eprefix)
         if not offered:
             raise PrefixError(
                 f"the prefix has no units, sysusers.d or tmpfiles.d in {eprefix}/usr/lib",
@@ -239,11 +256,16 @@ def choose(prefix: Prefix, release: Release, wanted: Options) -> tuple[Selection
         more += [entry for entry in offered if entry.path not in selection.by_path]
     epoch = selection.newest() if wanted.epoch is None else wanted.epoch
     selection = selection.with_files(more).at(epoch, clamp=wanted.epoch is not None)
-    return selection, epoch
+    return Chosen(selection, epoch, foreign)
 
 
 def _beside(
-    prefix: Prefix, wanted: Options, release: Release, job: Job, audit: Mapping[str, Any]
+    prefix: Prefix,
+    wanted: Options,
+    release: Release,
+    job: Job,
+    audit: Mapping[str, Any],
+    foreign: Sequence[units.Foreign],
 ) -> None:
     """Write the files that go beside the image, next to it in the workplace."""
     work, contents = job.output.parent, manifest.contents(prefix.final, job.selection)
@@ -265,6 +287,7 @@ def _beside(
         selection=job.selection,
         image=image,
         audit=audit,
+        foreign=[vars(each) for each in foreign],
         options={"keep": sorted(wanted.keep), "exclude": list(wanted.exclude)},
     )
     _text(work / f"{release.name}.manifest.json", manifest.to_json(document))

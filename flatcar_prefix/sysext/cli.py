@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from flatcar_prefix import messages
 from flatcar_prefix.errors import UsageError
 from flatcar_prefix.prefix import Prefix
 from flatcar_prefix.sysext.build import Options, sysext
@@ -117,9 +118,9 @@ def run_cli(prefix: Prefix, args: argparse.Namespace) -> int:
         if sys.stderr.isatty():
             print(f">>> {prefix.id}: {step} ...", file=sys.stderr)
 
-    image = sysext(prefix, args.output, options=wanted, progress=say)
+    image = sysext(prefix, args.output, options=wanted, progress=say, warn=messages.warning)
     size = f" ({image.stat().st_size / 1e6:.1f} MB)" if image.is_file() else ""
     print(f">>> {image}{size}")
     if not wanted.verify:
-        print(" * Not verified: see flatcar-prefix verify.", file=sys.stderr)
+        messages.warning("Not verified: see flatcar-prefix verify.")
     return 0

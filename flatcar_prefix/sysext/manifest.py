@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -112,6 +112,7 @@ def manifest(
     selection: Selection,
     image: Mapping[str, Any],
     audit: Mapping[str, Any],
+    foreign: Sequence[Mapping[str, str]],
     options: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return the manifest of an image; nothing in it says when or by whom it was made."""
@@ -133,6 +134,7 @@ def manifest(
         "packages_left_out": contents.absent,
         "added": sorted(f"/{path}" for path in selection.added),
         "unowned": contents.unowned,
+        "programs_of_the_system": list(foreign),
         "left_out": {
             name: {"why": REASONS[name]} | ({} if name in UNCOUNTED else asdict(tally))
             for name, tally in sorted(selection.left_out.items())

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -154,6 +154,10 @@ class Selection:
     @cached_property
     def by_path(self) -> dict[str, Entry]:
         return {entry.path: entry for entry in self.entries}
+
+    def holds(self, path: str) -> bool:
+        """Return whether a path of the target leads to something in here."""
+        return follow(path, self.by_path) in self.by_path
 
     @property
     def size(self) -> int:
@@ -358,10 +362,16 @@ def _without_dangling(root: Path, found: list[Entry]) -> tuple[list[Entry], list
             del shipped[entry.path]
 
 
-def _lost(root: Path, link: Entry, shipped: dict[str, Entry]) -> bool:
+def _lost(root: Path, link: Entry, shipped: Mapping[str, Entry]) -> bool:
     """Return whether ``link`` leads to what is in the root and not shipped."""
-    todo = [*reversed(link.target.split("/"))]
-    done = [] if link.target.startswith("/") else link.path.split("/")[:-1]
+    end = follow(os.path.join(os.path.dirname(link.path), link.target), shipped)
+    return end not in shipped and os.path.lexists(root / end)
+
+
+def follow(path: str, shipped: Mapping[str, Entry]) -> str:
+    """Return where a path of the target leads: without links, or the first part not there."""
+    todo = path.split("/")[::-1]
+    done: list[str] = []
     links = 0
     while todo:
         name = todo.pop()
@@ -370,20 +380,18 @@ def _lost(root: Path, link: Entry, shipped: dict[str, Entry]) -> bool:
         if name == "..":
             done[-1:] = []
             continue
-        path = "/".join([*done, name])
-        entry = shipped.get(path)
-        if entry is None:
-            return os.path.lexists(root / path)
+        here = "/".join([*done, name])
+        entry = shipped.get(here)
+        if entry is None or links > _MAX_LINKS:
+            return here
         if not entry.is_link:
             done.append(name)
             continue
         links += 1
-        if links > _MAX_LINKS:
-            return False
         if entry.target.startswith("/"):
             done.clear()
-        todo += reversed(entry.target.split("/"))
-    return False
+        todo += entry.target.split("/")[::-1]
+    return "/".join(done)
 
 
 def _without_emptied(found: Iterable[Entry], emptied: set[str]) -> list[Entry]:

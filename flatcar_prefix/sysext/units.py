@@ -7,11 +7,11 @@ systemd reads units, ``sysusers.d`` and ``tmpfiles.d`` below /usr/lib, not below
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from flatcar_prefix.sysext import commandlines
 from flatcar_prefix.sysext.selection import Entry, Selection
 
 OFFERED = ("systemd/system", "systemd/user", "sysusers.d", "tmpfiles.d")
@@ -20,23 +20,37 @@ OFFERED = ("systemd/system", "systemd/user", "sysusers.d", "tmpfiles.d")
 LIBDIRS = ("usr/lib", "lib")
 """Where packages put them, in EPREFIX; the first one wins."""
 
-_EXEC = re.compile(
-    r"^(?P<key>(?:Exec[A-Za-z]+|ConditionFileIsExecutable|AssertFileIsExecutable)\s*=\s*"
-    r"[-@:+!|]*)(?P<path>/[^\s;]+)",
-    re.MULTILINE,
-)
+PATH = ("usr/bin", "bin", "usr/sbin", "sbin")
+"""Where in EPREFIX a program is that a unit names without a directory."""
 
 
-def offered(selection: Selection, eprefix: str) -> list[Entry]:
+@dataclass(frozen=True)
+class Foreign:
+    """A program that a unit of the prefix starts and that is the system's."""
+
+    unit: str
+    key: str
+    """Such as ``ExecStart``."""
+    program: str
+
+    def __str__(self) -> str:
+        return f"{self.unit}: {self.key} starts {self.program}, which is not of the prefix"
+
+
+def offered(selection: Selection, eprefix: str) -> tuple[list[Entry], list[Foreign]]:
     """Return the files by which the system finds the prefix's services.
 
     Copies rather than symlinks: the directories of the system are the only ones that every
-    reader of them reads, and what a unit starts has to be the prefix's own program.
+    reader of them reads, and what a unit starts has to be the prefix's own program. Where the
+    prefix has none, the system's is left, and returned.
     """
     found: dict[str, Entry] = {}
+    foreign: list[Foreign] = []
     for path, entry in _sources(selection, eprefix):
-        found.setdefault(path, _copy(path, entry, selection, eprefix))
-    return list(found.values())
+        if path not in found:
+            found[path], more = _copy(path, entry, selection, eprefix)
+            foreign += more
+    return list(found.values()), foreign
 
 
 def _sources(selection: Selection, eprefix: str) -> Iterator[tuple[str, Entry]]:
@@ -49,14 +63,18 @@ def _sources(selection: Selection, eprefix: str) -> Iterator[tuple[str, Entry]]:
                     yield f"usr/lib/{directory}/{entry.path[len(start) :]}", entry
 
 
-def _copy(path: str, entry: Entry, selection: Selection, eprefix: str) -> Entry:
+def _copy(
+    path: str, entry: Entry, selection: Selection, eprefix: str
+) -> tuple[Entry, list[Foreign]]:
     if entry.is_link:
-        return replace(entry, path=path, target=_target(entry, eprefix), source=None)
+        return replace(entry, path=path, target=_target(entry, eprefix), source=None), []
     text = entry.read().decode("utf-8", "surrogateescape")
+    foreign: list[Foreign] = []
     if "/systemd/" in f"/{path}":
-        text = with_programs_of(selection, eprefix, text)
+        text, kept = with_programs_of(selection, eprefix, text)
+        foreign = [Foreign(f"/{path}", key, program) for key, program in kept]
     content = text.encode("utf-8", "surrogateescape")
-    return Entry(path, stat.S_IFREG | 0o644, len(content), content=content)
+    return Entry(path, stat.S_IFREG | 0o644, len(content), content=content), foreign
 
 
 def _target(link: Entry, eprefix: str) -> str:
@@ -73,16 +91,25 @@ def _target(link: Entry, eprefix: str) -> str:
     return absolute
 
 
-def with_programs_of(selection: Selection, eprefix: str, text: str) -> str:
-    """Return a unit's text with the prefix's programs in place of those of the same path.
+def with_programs_of(
+    selection: Selection, eprefix: str, text: str
+) -> tuple[str, list[commandlines.Started]]:
+    """Return a unit's text with the prefix's programs, and what it starts of the system's.
 
-    Only where the prefix has the program, and only where EPREFIX is not there already.
+    A program is named by its path on a system without prefixes, or without a directory.
     """
 
-    def own(match: re.Match[str]) -> str:
-        path = match["path"]
-        if f"{eprefix}{path}".lstrip("/") in selection.by_path:
-            return f"{match['key']}{eprefix}{path}"
-        return match[0]
+    def find(program: str) -> str:
+        if program.startswith(f"{eprefix}/"):
+            return program
+        paths = [program] if "/" in program else [f"/{directory}/{program}" for directory in PATH]
+        own = (f"{eprefix}{path}" for path in paths if path.startswith("/"))
+        return next((path for path in own if selection.holds(path)), program)
 
-    return _EXEC.sub(own, text)
+    text, kept = commandlines.replaced(text, find)
+    inside = f"{eprefix}/"
+    return text, [
+        started
+        for started in kept
+        if not (started.program.startswith(inside) and selection.holds(started.program))
+    ]

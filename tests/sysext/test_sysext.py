@@ -32,7 +32,6 @@ from flatcar_prefix.sysext import (
     run_cli,
     sums,
     sysext,
-    units,
 )
 from flatcar_prefix.sysext.cli import options, source_date_epoch
 from flatcar_prefix.sysext.images import FORMATS
@@ -309,53 +308,6 @@ def test_a_licence_in_the_words_of_spdx(licence: str, expression: str) -> None:
     assert licences.spdx(licence) == expression
 
 
-# --- units
-
-
-def test_units_are_offered_where_systemd_reads_them(own_prefix: Prefix, tmp_path: Path) -> None:
-    program = own_prefix.final.eroot / "usr/bin/hello"
-    program.write_text("#!/bin/sh\n")
-    image = sysext(own_prefix, tmp_path / "test", format="directory", verify=False, units=True)
-    unit = (image / "usr/lib/systemd/system/hello.service").read_text()
-    assert f"ExecStart={shipping_prefix.EPREFIX}/usr/bin/hello wait" in unit
-    # Not of the prefix: the system's own.
-    assert "ExecStop=/usr/bin/kill $MAINPID" in unit
-    wants = image / "usr/lib/systemd/system/multi-user.target.wants/hello.service"
-    assert os.readlink(wants) == "/usr/lib/systemd/system/hello.service"
-    assert (image / "usr/lib/sysusers.d/hello.conf").read_text() == 'u hello - "Hello"\n'
-    assert (image / "usr/lib/tmpfiles.d/hello.conf").is_file()
-    assert "/usr/lib/systemd/system/hello.service" in document(tmp_path)["added"]
-
-
-def test_units_are_not_offered_unasked(own_prefix: Prefix, tmp_path: Path) -> None:
-    image = sysext(own_prefix, tmp_path / "test", format="directory", verify=False)
-    assert not (image / "usr/lib/systemd").exists()
-
-
-def test_asking_for_units_that_are_not_there_is_an_error(
-    own_prefix: Prefix, tmp_path: Path
-) -> None:
-    with pytest.raises(PrefixError, match="no units"):
-        quick(own_prefix, tmp_path / "t.tar", units=True, exclude=("usr/lib",))
-
-
-@pytest.mark.parametrize(
-    ("line", "result"),
-    [
-        ("ExecStart=/usr/bin/hi --x /usr/bin/hi", "ExecStart={0}/usr/bin/hi --x /usr/bin/hi"),
-        ("ExecStartPre=-+/usr/bin/hi", "ExecStartPre=-+{0}/usr/bin/hi"),
-        ("ExecStart={0}/usr/bin/hi", "ExecStart={0}/usr/bin/hi"),
-        ("ExecStart=/usr/bin/other", "ExecStart=/usr/bin/other"),
-        ("# ExecStart=/usr/bin/hi", "# ExecStart=/usr/bin/hi"),
-        ("Environment=A=/usr/bin/hi", "Environment=A=/usr/bin/hi"),
-    ],
-)
-def test_a_unit_starts_the_program_of_the_prefix(shipped: Prefix, line: str, result: str) -> None:
-    chosen = select(shipped.final.path, shipped.eprefix)
-    line, result = line.format(shipped.eprefix), result.format(shipped.eprefix)
-    assert units.with_programs_of(chosen, shipped.eprefix, line) == result
-
-
 # --- SHA256SUMS and sysupdate
 
 
@@ -463,7 +415,9 @@ def test_a_transfer_writes_only_where_no_merged_image_closes_the_directory() -> 
     places = [line.partition("=")[2] for line in lines if line.startswith(("Path=/", "CurrentS"))]
     assert places == ["/var/lib/extensions.d/x", "/etc/extensions/x.raw"]
     # Were they in one directory that is searched, all versions would be merged.
-    assert not places[0].startswith(("/var/lib/extensions/", "/etc/extensions/", "/run/extensions/"))
+    assert not places[0].startswith(
+        ("/var/lib/extensions/", "/etc/extensions/", "/run/extensions/")
+    )
 
 
 def test_a_transfer_has_every_section_once() -> None:
