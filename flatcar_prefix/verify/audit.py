@@ -18,10 +18,11 @@ from typing import Any
 from flatcar_prefix.verify.checks.objects import check_loader
 from flatcar_prefix.verify.checks.ownership import check_owner
 from flatcar_prefix.verify.checks.portability import check_beside, check_place
+from flatcar_prefix.verify.checks.rights import Doors
 from flatcar_prefix.verify.examine import Job, Outcome
 from flatcar_prefix.verify.findings import Finding, Report, Statistics, strictly
 from flatcar_prefix.verify.loader import Loader
-from flatcar_prefix.verify.tree import NotShipped, Tree, walk, walk_beside
+from flatcar_prefix.verify.tree import Closed, NotShipped, Tree, walk, walk_beside
 from flatcar_prefix.verify.waivers import Waiver, reason_for
 from flatcar_prefix.verify.workers import Work, start_workers
 
@@ -56,17 +57,24 @@ class _Audit:
 
     def jobs(self) -> Iterator[Job]:
         """Yield what to look at, and deal with what needs no look."""
-        owners = self.tree.owners
+        owners, doors = self.tree.owners, Doors(self.tree)
         for entry in walk(self.tree):
             if isinstance(entry, NotShipped):
                 self.statistics.not_shipped += entry.files
+                if entry.error:
+                    message = f"cannot be read, nor its files be counted: {entry.error}"
+                    self.found([Finding("unreadable", entry.path, message, NOTE)])
+            elif isinstance(entry, Closed):
+                doors.closed(entry)
             elif entry.error:
                 message = f"cannot be read: {entry.error}"
                 self.found([Finding("unreadable", entry.path, message)])
             else:
+                doors.passed(entry)
                 self.found(check_owner(self.tree, entry))
                 owner = owners.get(entry.path) if owners else None
                 yield Job(*entry[:3], owner.digest if owner else b"")
+        self.found(doors.check(self.tree))
 
     def alone(self, outcome: Outcome) -> None:
         """Take the findings about libraries that were loaded on their own."""

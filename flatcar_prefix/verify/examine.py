@@ -15,6 +15,7 @@ from flatcar_prefix.verify.checks.links import check_link
 from flatcar_prefix.verify.checks.objects import check_loaded, check_machine, check_object
 from flatcar_prefix.verify.checks.ownership import check_digest
 from flatcar_prefix.verify.checks.portability import check_portability, cpu_level, kernel
+from flatcar_prefix.verify.checks.rights import check_readable, check_rights
 from flatcar_prefix.verify.checks.scripts import check_script
 from flatcar_prefix.verify.elf import ET_DYN, ET_EXEC, MAGIC, Elf, ElfError, Source, read_elf
 from flatcar_prefix.verify.findings import Finding, Statistics
@@ -98,15 +99,13 @@ class Examiner:
 
     def _file(self, job: Job, outcome: Outcome) -> None:
         outcome.statistics.files += 1
-        if job.mode & (stat.S_ISUID | stat.S_ISGID):
-            which = "user" if job.mode & stat.S_ISUID else "group"
-            message = f"runs with the rights of its {which}"
-            outcome.findings.append(Finding("setuid", job.path, message))
+        outcome.findings += check_rights(job.path, job.mode, job.local)
         try:
             fd = os.open(job.local, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError as error:
             outcome.findings.append(_unreadable(job.path, error))
             return
+        outcome.findings += check_readable(job.path, job.mode)
         try:
             size = os.fstat(fd).st_size
             outcome.statistics.bytes += size

@@ -136,6 +136,24 @@ CODES = _codes(
         "Drop the bit, or waive it with the reason.",
     ),
     Code(
+        "capability",
+        WARNING,
+        "a program that runs with capabilities of its own",
+        "Drop them (setcap -r; fcaps in the ebuild), or waive it with the reason.",
+    ),
+    Code(
+        "private-file",
+        WARNING,
+        "a file that only its owner and group can read",
+        "Give it mode 0644 or 0755 (fperms), or waive it with the reason.",
+    ),
+    Code(
+        "private-directory",
+        ERROR,
+        "a directory that only its owner and group can enter, with programs in it",
+        "Give it mode 0755: set up and install with umask 022.",
+    ),
+    Code(
         "special-file",
         WARNING,
         "a device, FIFO or socket",

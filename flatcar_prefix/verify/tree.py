@@ -103,8 +103,25 @@ class NotShipped(NamedTuple):
     files: int
 
 
-def walk(tree: Tree) -> Iterator[Entry | NotShipped]:
+class Closed(NamedTuple):
+    """A directory that others than its owner and group cannot enter, or cannot list."""
+
+    path: str
+    mode: int
+
+    @property
+    def is_closed(self) -> bool:
+        return self.mode & 0o005 != 0o005
+
+    @property
+    def how(self) -> str:
+        return "listed" if self.mode & stat.S_IXOTH else "entered"
+
+
+def walk(tree: Tree) -> Iterator[Entry | NotShipped | Closed]:
     """Yield everything in the prefix that is no directory, in order of names.
+
+    Directories that are closed to others come too, each before what is in it.
 
     Holds one directory a level in memory, however large the tree.
     """
@@ -125,7 +142,7 @@ def walk_beside(tree: Tree) -> Iterator[Entry]:
 
 def _walk(
     tree: Tree, start: str, *, skip: Callable[[str], bool], without: str = ""
-) -> Iterator[Entry | NotShipped]:
+) -> Iterator[Entry | NotShipped | Closed]:
     pending: list[Iterator[os.DirEntry[str]]] = []
 
     def enter(path: str) -> Entry | None:
@@ -149,10 +166,13 @@ def _walk(
         path = item.path[cut:] if cut else item.path
         is_dir = item.is_dir(follow_symlinks=False)
         if skip(path):
-            files = (len(names) for _, _, names in os.walk(item.path))
-            yield NotShipped(path, sum(files) if is_dir else 1)
+            yield _count(path, item.path) if is_dir else NotShipped(path, 1)
             continue
         if is_dir:
+            with suppress(OSError):
+                closed = Closed(path, item.stat(follow_symlinks=False).st_mode)
+                if closed.is_closed:
+                    yield closed
             if path != without and (failed := enter(path)):
                 yield failed
             continue

@@ -160,6 +160,18 @@ def _(mini: Mini) -> str:
     return "usr/bin/su"
 
 
+@fault("private-file")
+def _(mini: Mini) -> str:
+    mini.write("usr/share/notes", "", 0o640)
+    return "usr/share/notes"
+
+
+@fault("private-directory")
+def _(mini: Mini) -> str:
+    (mini / "usr/bin").chmod(0o750)
+    return "usr/bin"
+
+
 @fault("special-file")
 def _(mini: Mini) -> str:
     with socket.socket(socket.AF_UNIX) as server:
@@ -268,6 +280,7 @@ def _(mini: Mini) -> str:
 
 
 ELSEWHERE = {
+    "capability": "test_verify_rights.py",
     "unreadable": "test_verify_hostile.py",
     "unowned": "test_verify_ownership.py",
     "vdb-missing": "test_verify_ownership.py",
