@@ -20,7 +20,7 @@ from flatcar_prefix.verify.checks.ownership import check_owner
 from flatcar_prefix.verify.checks.portability import check_beside, check_place
 from flatcar_prefix.verify.checks.rights import Doors
 from flatcar_prefix.verify.examine import Job, Outcome
-from flatcar_prefix.verify.findings import Finding, Report, Statistics, strictly
+from flatcar_prefix.verify.findings import NOTE, Finding, Report, Statistics, strictly
 from flatcar_prefix.verify.loader import Loader
 from flatcar_prefix.verify.tree import Closed, NotShipped, Tree, walk, walk_beside
 from flatcar_prefix.verify.waivers import Waiver, reason_for

@@ -34,7 +34,7 @@ BESIDE_PREFIX = ("/usr/lib/extension-release.d/",)
 
 _MAX_LINKS = 40
 
-MISSING, LOOP, OUTSIDE = "missing", "loop", "outside"
+MISSING, LOOP, OUTSIDE, UNREADABLE = "missing", "loop", "outside", "unreadable"
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,14 @@ class Tree:
     """What of the prefix is there, directories included, as paths of the target; None: all."""
 
     def __post_init__(self) -> None:
-        if not (self.root / self.eprefix.lstrip("/")).is_dir():
+        try:
+            there = (self.root / self.eprefix.lstrip("/")).is_dir()
+        except PermissionError as error:
+            raise PrefixError(
+                f"{error.filename} cannot be read",
+                hint="Run the audit as a user who may read it.",
+            ) from None
+        if not there:
             raise PrefixError(
                 f"there is no {self.eprefix} in {self.root}",
                 hint="Give the directory that holds the prefix, and --eprefix as in there.",
@@ -97,10 +104,11 @@ class Entry(NamedTuple):
 
 
 class NotShipped(NamedTuple):
-    """A file or directory that stays behind, and how many files that is."""
+    """A file or directory that stays behind, and how many files that is, as far as can be read."""
 
     path: str
     files: int
+    error: str = ""
 
 
 class Closed(NamedTuple):
@@ -184,6 +192,12 @@ def _walk(
         yield Entry(path, item.path, status.st_mode, status.st_size)
 
 
+def _count(path: str, local: str) -> NotShipped:
+    errors: list[OSError] = []
+    files = sum(len(files) for _, _, files in os.walk(local, onerror=errors.append))
+    return NotShipped(path, files, (errors[0].strerror or str(errors[0])) if errors else "")
+
+
 class Resolved(NamedTuple):
     """Where a path leads on the target: ``path`` without links, or why it leads nowhere."""
 
@@ -214,11 +228,23 @@ class Resolver:
     def _where(self, path: str) -> tuple[str, ...]:
         return () if self.tree.hidden(path) else self._roots
 
-    def _lstat(self, path: str) -> os.stat_result | None:
+    def lstat(self, path: str) -> os.stat_result | None:
+        """Return the status of what is at ``path``, itself; None where nothing is."""
         for root in self._where(path):
             with suppress(OSError):
                 return os.lstat(root + path)
         return None
+
+    def _why(self, path: str) -> str:
+        """Return why nothing is known of what is at ``path``."""
+        for root in self._where(path):
+            try:
+                os.lstat(root + path)
+            except PermissionError:
+                return UNREADABLE
+            except OSError:
+                continue
+        return MISSING
 
     def readlink(self, path: str) -> str:
         """Return the target of the link at ``path``; empty when it is none."""
@@ -238,9 +264,9 @@ class Resolver:
         whole = f"{parent.path.rstrip('/')}/{name}"
         if not self.tree.inside(whole):
             return self._slowly(path)
-        status = self._lstat(whole)
+        status = self.lstat(whole)
         if status is None:
-            return Resolved(whole, MISSING)
+            return Resolved(whole, self._why(whole))
         return self._slowly(whole) if stat.S_ISLNK(status.st_mode) else Resolved(whole)
 
     def _slowly(self, path: str) -> Resolved:
@@ -262,9 +288,9 @@ class Resolver:
                 continue
             if not here.startswith(above):
                 return Resolved("/".join([here, *todo[::-1]]), OUTSIDE)
-            status = self._lstat(here)
+            status = self.lstat(here)
             if status is None:
-                return Resolved(here, MISSING)
+                return Resolved(here, self._why(here))
             if not stat.S_ISLNK(status.st_mode):
                 done.append(name)
                 continue

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -39,6 +41,27 @@ def mini(clean: Mini, tmp_path: Path) -> Mini:
     return Mini(tmp_path / "mini")
 
 
+@pytest.fixture
+def as_user() -> Callable[[Callable[[], None]], None]:
+    """Return what runs a function as nobody, in a process of its own."""
+
+    def run(function: Callable[[], None]) -> None:
+        child = os.fork()
+        if not child:
+            try:
+                os.setgroups([])
+                os.setgid(65534)
+                os.setuid(65534)
+                function()
+                os._exit(0)
+            except BaseException as error:
+                os.write(2, f"{error!r}\n".encode())
+                os._exit(1)
+        assert os.waitpid(child, 0)[1] == 0
+
+    return run
+
+
 EBUILDS = {
     "fine": """
 	newbin - fine-script <<< "#!${EPREFIX}/bin/sh"
@@ -66,7 +89,6 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
 
     The hook is where Portage looks for it.
     """
-    import os
     import subprocess
 
     import flatcar_prefix

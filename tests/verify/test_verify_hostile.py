@@ -195,6 +195,32 @@ def test_what_cannot_be_read_is_said(
         as_user(look)
 
 
+@pytest.mark.needs_root
+def test_what_is_not_counted_is_said(
+    clean: Mini, as_user: Callable[[Callable[[], None]], None]
+) -> None:
+    with TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        mini = Mini(Path(place) / "mini")
+        shutil.copytree(clean.root, mini.root, symlinks=True)
+        mini.root.chmod(0o755)
+        mini.write("var/cache/edb/secret", "")
+        (mini / "var/cache/edb").chmod(0o700)
+        mini.write("usr/hidden/foo", "")
+        mini.link("usr/foo", "hidden/foo")
+        (mini / "usr/hidden").chmod(0o700)
+
+        def look() -> None:
+            report = mini.audit()
+            assert {(f.code, f.level, f.path.removeprefix(EPREFIX)) for f in report.findings} == {
+                ("unreadable", "note", "/var/cache"),
+                ("unreadable", "error", "/usr/hidden"),
+                ("private-directory", "warning", "/usr/hidden"),
+            }
+
+        as_user(look)
+
+
 def test_a_directory_that_cannot_be_entered_is_said(mini: Mini) -> None:
     """By a name that is too long, since permissions do not hold for root."""
     here = os.open(mini / "usr", os.O_RDONLY | os.O_DIRECTORY)
@@ -242,27 +268,6 @@ def test_a_finding_knows_its_level_and_hint() -> None:
     finding = Finding("setuid", "/opt/x", "")
     assert finding.level == "warning"
     assert finding.hint
-
-
-@pytest.fixture
-def as_user() -> Callable[[Callable[[], None]], None]:
-    """Return what runs a function as nobody, in a process of its own."""
-
-    def run(function: Callable[[], None]) -> None:
-        child = os.fork()
-        if not child:
-            try:
-                os.setgroups([])
-                os.setgid(65534)
-                os.setuid(65534)
-                function()
-                os._exit(0)
-            except BaseException as error:
-                os.write(2, f"{error!r}\n".encode())
-                os._exit(1)
-        assert os.waitpid(child, 0)[1] == 0
-
-    return run
 
 
 @settings(

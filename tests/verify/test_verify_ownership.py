@@ -4,16 +4,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, strategies as st
 
+from flatcar_prefix.errors import PrefixError
 from flatcar_prefix.prefix import read
-from flatcar_prefix.verify import Finding, Report, verify
+from flatcar_prefix.verify import Finding, Report, Tree, verify
+from flatcar_prefix.verify.checks.ownership import index_owners
 from flatcar_prefix.verify.owners import Owners
 
 EPREFIX = "/opt/verify-test"
@@ -22,6 +26,27 @@ EPREFIX = "/opt/verify-test"
 def audit(real: SimpleNamespace) -> Report:
     # Read anew, as by another process: Portage keeps what it has read of the VDB.
     return verify(read(real.prefix.staging_dir).staging)
+
+
+@pytest.mark.needs_root
+def test_a_database_that_cannot_be_read_is_said(
+    real: SimpleNamespace, as_user: Callable[[Callable[[], None]], None]
+) -> None:
+    """Rather than its packages be taken for not installed, and their files for nobody's."""
+    vartree = real.prefix.staging.trees["vartree"]
+
+    def look() -> None:
+        with pytest.raises(PrefixError, match="which packages are installed cannot be read"):
+            index_owners(tree, vartree)
+
+    with TemporaryDirectory() as place:
+        root = Path(place) / "root"
+        shutil.copytree(real.prefix.staging.path, root, symlinks=True)
+        root.chmod(0o755)
+        Path(place).chmod(0o755)
+        tree = Tree(root=root, eprefix=EPREFIX, board=real.prefix.board)
+        (root / EPREFIX.lstrip("/") / "var/db/pkg/app-misc").chmod(0o700)
+        as_user(look)
 
 
 @contextmanager
@@ -101,6 +126,19 @@ def test_a_file_that_became_a_link_is_found(real: SimpleNamespace, eroot: Path) 
         file.symlink_to("../usr/bin/fine-script")
         finding = found(real)
     assert finding.code == "vdb-changed"
+
+
+def test_a_file_that_became_a_directory_is_found(real: SimpleNamespace, eroot: Path) -> None:
+    with put_back(eroot / "usr/share/fine/data") as file:
+        file.unlink()
+        file.mkdir()
+        try:
+            finding = found(real)
+        finally:
+            file.rmdir()
+    assert (finding.code, finding.path) == ("vdb-changed", f"{EPREFIX}/usr/share/fine/data")
+    assert "is a directory now" in finding.message
+    assert finding.package == "app-misc/fine-1"
 
 
 def test_configuration_may_be_changed(real: SimpleNamespace, eroot: Path) -> None:

@@ -3,16 +3,21 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+from flatcar_prefix.errors import PrefixError
 from flatcar_prefix.verify.findings import Finding
 from flatcar_prefix.verify.owners import Installed, Owners, index, installed_files
-from flatcar_prefix.verify.tree import GENERATED, MISSING, Entry, Resolver, Tree
+from flatcar_prefix.verify.tree import GENERATED, MISSING, UNREADABLE, Entry, Resolver, Tree
 
 
 def index_owners(tree: Tree, vartree: Any) -> tuple[Owners, list[Finding]]:
     """Return the index of all files that packages own, and a finding for each missing one."""
+    _check_database(Path(tree.local(f"{tree.eprefix}/var/db/pkg")))
     resolver = Resolver(tree)
     findings: list[Finding] = []
 
@@ -22,14 +27,41 @@ def index_owners(tree: Tree, vartree: Any) -> tuple[Owners, list[Finding]]:
         whole = path if parent is None else f"{parent.path}/{name}"
         if parent is not None and parent.failure == MISSING:
             return None
-        return whole if resolver.local(whole) else None
+        status = resolver.lstat(whole)
+        if status is None:
+            return whole if resolver.resolve(whole).failure == UNREADABLE else None
+        return None if stat.S_ISDIR(status.st_mode) else whole
 
     def missing(file: Installed) -> None:
-        message = f"was installed by {file.package}, and is not there"
-        findings.append(Finding("vdb-missing", file.path, message, package=file.package))
+        code, what = "vdb-missing", "is not there"
+        if Path(tree.local(file.path)).is_dir():
+            code, what = "vdb-changed", "is a directory now"
+        message = f"was installed by {file.package}, and {what}"
+        findings.append(Finding(code, file.path, message, package=file.package))
 
     files = installed_files(vartree)
     return index(files, canonical=canonical, missing=missing), findings
+
+
+def _check_database(vdb: Path) -> None:
+    """:class:`PrefixError` where Portage would take what cannot be read for not installed."""
+    try:
+        for category in _below(vdb):
+            for package in _below(category):
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    (package / "CONTENTS").open("rb").close()
+    except PermissionError as error:
+        raise PrefixError(
+            f"which packages are installed cannot be read: {error.filename}",
+            hint="Run the audit as a user who may read it.",
+        ) from None
+
+
+def _below(directory: Path) -> list[Path]:
+    try:
+        return list(directory.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def check_owner(tree: Tree, entry: Entry) -> Iterator[Finding]:
