@@ -8,7 +8,7 @@ import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -44,7 +44,8 @@ def examine(*, scripts_dir: Path | None = None) -> list[Check]:
     checks += [_guarded("repositories", lambda: _repositories(sdk))]
     checks += [_guarded(f"profile of {b.name}", partial(_profile, sdk, b)) for b in BOARDS.values()]
     for board in BOARDS.values():
-        checks += list(_toolchains(board))
+        checks += _toolchains(board)
+    checks += _users(sdk)
     sudo = privileges.needed(sdk, euid=os.geteuid()) and shutil.which("sudo") is not None
     checks += [_place(name, path, sudo=sudo) for name, path in _places(sdk)]
     checks += list(_programs())
@@ -80,18 +81,32 @@ def _profile(sdk: sdks.Sdk, board: Board) -> str:
     return repos.choose_profile(found, main, board, None)
 
 
-def _toolchains(board: Board) -> Iterator[Check]:
-    needed = board.name == DEFAULT_BOARD
-    working, said = [], []
-    for kind in toolchains.KINDS:
-        try:
-            toolchain = toolchains.find(board, kind)
-            working.append(f"{kind}: {toolchain.cc}, glibc {toolchain.libc_version}")
-        except PrefixError as error:
-            said.append(error)
-    hint = "" if working else said[-1].hint
-    found = "; ".join(working) or str(said[-1])
-    yield Check(f"toolchain of {board.name}", bool(working), found, hint, needed)
+def _toolchains(board: Board) -> list[Check]:
+    """Return a check a kind, best first; that one of them works is needed for the usual board."""
+    checks = [
+        _guarded(f"toolchain of {board.name}, {kind}", partial(_toolchain, board, kind))
+        for kind in toolchains.KINDS
+    ]
+    needed = board.name == DEFAULT_BOARD and not any(check.ok for check in checks)
+    return [replace(check, needed=needed) for check in checks]
+
+
+def _toolchain(board: Board, kind: str) -> str:
+    toolchain = toolchains.find(board, kind)
+    sysroot = f", sysroot {toolchain.sysroot}" if toolchain.sysroot else ""
+    return f"{toolchain.cc}, glibc {toolchain.libc_version}{sysroot}"
+
+
+def _users(sdk: sdks.Sdk) -> Iterator[Check]:
+    """Yield who builds, and how somebody who is not root changes a prefix."""
+    who, container = f"{sdk.username}:{sdk.groupname}", sdk.kind == "container"
+    fits = not container or (sdk.username, sdk.groupname) == ("sdk", "portage")
+    hint = "" if fits else "./run_sdk_container makes the user sdk and the group portage."
+    yield Check("user of builds", fits, f"builds run as {who}", hint, needed=False)
+    if container:
+        sudo, root = shutil.which("sudo"), os.geteuid() == 0
+        hint = "" if sudo else "Install app-admin/sudo, or be root when a prefix is changed."
+        yield Check("sudo", sudo is not None, sudo or "not installed", hint, needed=not root)
 
 
 def _places(sdk: sdks.Sdk) -> Iterator[tuple[str, Path]]:
@@ -115,24 +130,35 @@ def _place(name: str, path: Path, *, sudo: bool) -> Check:
     )
 
 
+BUILD_PROGRAMS = {
+    "gcc": "build tools of the build host's own",
+    "make": "building packages",
+    "patch": "building packages",
+}
+"""Without which nothing is built."""
+
 PROGRAMS = {
-    "bwrap": ("bubblewrap", "flatcar-prefix run"),
-    "unshare": ("util-linux", "wrappers of tools that query"),
-    "setpriv": ("util-linux", "nothing: it saves wrappers of tools that query a start of Python"),
-    "mksquashfs": ("squashfs-tools", "flatcar-prefix sysext"),
-    "mkfs.erofs": ("erofs-utils", "flatcar-prefix sysext --format=erofs"),
-    "qemu-aarch64-static": ("qemu-user-static", "running programs of arm64-usr"),
-    "equery": ("app-portage/gentoolkit", "nothing: this program has its own"),
+    "bwrap": "flatcar-prefix run",
+    "unshare": "wrappers of tools that query",
+    "mksquashfs": "flatcar-prefix sysext",
+    "mkfs.erofs": "flatcar-prefix sysext --format=erofs",
+    **{
+        board.qemu: f"running programs of {board.name}"
+        for board in BOARDS.values()
+        if board.uname_machine != platform.machine()
+    },
 }
 
 
 def _programs() -> Iterator[Check]:
-    for program, (package, purpose) in PROGRAMS.items():
+    for program, purpose in {**BUILD_PROGRAMS, **PROGRAMS}.items():
         path = shutil.which(program) or next(
             (p for d in process.SBIN if os.access(p := f"{d}/{program}", os.X_OK)), None
         )
-        hint = "" if path else f"Install {package}; needed for {purpose}."
-        yield Check(program, path is not None, path or "not installed", hint, needed=False)
+        how = process.install_command(program)
+        hint = "" if path else f"Install it: {how}; needed for {purpose}."
+        found, needed = path or "not installed", program in BUILD_PROGRAMS
+        yield Check(program, path is not None, found, hint, needed=needed)
 
 
 def _namespaces() -> Check:

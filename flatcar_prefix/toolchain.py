@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from flatcar_prefix import buildsystems, portage_api, process
+from flatcar_prefix import buildsystems, hints, portage_api, process
 from flatcar_prefix.boards import Board
 from flatcar_prefix.errors import PrefixError, UsageError
 from flatcar_prefix.makeconf import rpath_flags
@@ -81,9 +81,26 @@ def is_as(name: str, wanted: str) -> bool:
 def _find_gcc(board: Board, kind: str | None, root: Path) -> Toolchain:
     for candidate in _candidates(board, (kind,) if kind else KINDS, root):
         return probe(candidate, board)
-    raise PrefixError(
+    raise _missing(board, kind, root)
+
+
+def _missing(board: Board, kind: str | None, root: Path) -> PrefixError:
+    """Return what is missing of a toolchain of that kind, and how to get it."""
+    if kind in ("board", "sdk"):
+        sysroot, cc = _sysroot(board, kind, root), f"{board.chost}-gcc"
+        if shutil.which(cc) is None:
+            what = f"no {kind} compiler for {board.name} is here"
+            how = f"./update_chroot --toolchain_boards={board.name} installs {cc}"
+        elif kind == "board":
+            what = f"there is no board root with headers in {sysroot}"
+            how = f"./setup_board --board={board.name} makes it"
+        else:
+            what = f"there is no sysroot of {cc} with headers in {sysroot}"
+            how = f"./update_chroot --toolchain_boards={board.name} installs it"
+        return PrefixError(what, hint=f"{how}, in the SDK; or choose another --toolchain.")
+    return PrefixError(
         f"no {kind + ' ' if kind else ''}compiler for {board.name} is here",
-        hint=_how_to_get(board, kind),
+        hint=_how_to_get(board),
     )
 
 
@@ -91,7 +108,8 @@ def _clang(gcc: Toolchain, board: Board) -> Toolchain:
     """Return the toolchain with clang, which borrows gcc's start files and libraries."""
     cc, cxx = shutil.which("clang"), shutil.which("clang++")
     if not cc or not cxx:
-        raise PrefixError("clang is not installed", hint="Install it: apt-get install clang.")
+        how = hints.install("clang", "llvm-core/clang")
+        raise PrefixError("clang is not installed", hint=f"Install it: {how}.")
     target = process.run([gcc.cc, "-dumpmachine"], capture=True).stdout.strip()
     clang = replace(gcc, clang=True, clang_cc=cc, clang_cxx=cxx, clang_target=target)
     version = process.run([cc, "--version"], capture=True).stdout.splitlines()[0]
@@ -99,12 +117,12 @@ def _clang(gcc: Toolchain, board: Board) -> Toolchain:
     return replace(clang, version=version)
 
 
-def _how_to_get(board: Board, kind: str | None) -> str:
-    if kind in ("board", "sdk"):
-        return f"Set up the SDK's cross toolchain {board.chost}-gcc, or use --toolchain host."
+def _how_to_get(board: Board) -> str:
     triplet = board.host_triplets[0]
     native = board.uname_machine == os.uname().machine
     package = "gcc g++" if native else f"gcc-{triplet} g++-{triplet}"
+    if hints.on_gentoo():
+        return f"Set the board up: ./setup_board --board={board.name} (looked for {triplet}-gcc)."
     return f"Install one: apt-get install {package} (looked for {triplet}-gcc)."
 
 
@@ -114,13 +132,13 @@ def _candidates(board: Board, kinds: Iterable[str], root: Path) -> Iterator[Tool
             yield from _host_candidates(board)
             continue
         cc = shutil.which(f"{board.chost}-gcc")
-        sysroot = (
-            root
-            / ("build" if kind == "board" else "usr")
-            / (board.name if kind == "board" else board.chost)
-        )
+        sysroot = _sysroot(board, kind, root)
         if cc and (sysroot / "usr/include").is_dir():
             yield _named(kind, cc, board.chost, os.fspath(sysroot))
+
+
+def _sysroot(board: Board, kind: str, root: Path) -> Path:
+    return root / (f"build/{board.name}" if kind == "board" else f"usr/{board.chost}")
 
 
 def _host_candidates(board: Board) -> Iterator[Toolchain]:
@@ -162,7 +180,7 @@ def probe(toolchain: Toolchain, board: Board) -> Toolchain:
         if not os.access(compiler, os.X_OK):
             raise PrefixError(
                 f"the compiler {compiler} is missing",
-                hint=f"Install it: apt-get install {_debian_package(board, package)}.",
+                hint=f"Install it: {_install(board, package)}.",
             )
     version = process.run([toolchain.cc, "--version"], capture=True).stdout.splitlines()[0]
     libc = _link(toolchain, board)
@@ -177,9 +195,23 @@ def _cflags(toolchain: Toolchain, board: Board) -> str:
     return portage_api.setting(Path(toolchain.sysroot), "CFLAGS") or toolchain.cflags
 
 
-def _debian_package(board: Board, package: str) -> str:
-    native = board.uname_machine == os.uname().machine
-    return package if native else f"{package}-{board.host_triplets[0]}"
+def _install(board: Board, package: str) -> str:
+    """Return the command that installs ``gcc`` or ``g++`` for the board."""
+    if board.uname_machine == os.uname().machine:
+        return hints.install(package, "sys-devel/gcc")
+    triplet = board.host_triplets[0]
+    if hints.on_gentoo():
+        return f"crossdev --target {triplet}"
+    return f"apt-get install {package}-{triplet}"
+
+
+def _install_libc(toolchain: Toolchain, board: Board) -> str:
+    if toolchain.kind == "board":
+        return f"./setup_board --board={board.name}"
+    if toolchain.kind == "sdk":
+        return f"./update_chroot --toolchain_boards={board.name}"
+    cross = "" if board.uname_machine == os.uname().machine else f"-{board.arch}-cross"
+    return hints.install(f"libc6-dev{cross}", "sys-libs/glibc")
 
 
 def _link(toolchain: Toolchain, board: Board) -> str:
@@ -194,8 +226,7 @@ def _link(toolchain: Toolchain, board: Board) -> str:
         if built.returncode:
             raise PrefixError(
                 f"{toolchain.cc} cannot link a program: {_last_line(built.stderr)}",
-                hint=f"Install its C library: apt-get install libc6-dev"
-                f"{'' if board.uname_machine == os.uname().machine else f'-{board.arch}-cross'}.",
+                hint=f"Install its C library: {_install_libc(toolchain, board)}.",
             )
         if os.path.basename(board.loader).encode() not in program.read_bytes():
             raise PrefixError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -63,10 +64,57 @@ class TestDoctor:
     def test_it_lists_the_toolchains_best_first(self, any_container: Container) -> None:
         checks = {c["name"]: c for c in json.loads(any_container.fp("doctor", "--json").stdout)}
         for board in BOARDS.values():
-            found = checks[f"toolchain of {board.name}"]["found"]
-            kinds = [part.split(":")[0] for part in found.split("; ")]
+            named = f"toolchain of {board.name}, "
+            kinds = [n.removeprefix(named) for n in checks if n.startswith(named)]
             assert kinds == ["board", "sdk", "host"]
-            assert f"board: /usr/bin/{board.chost}-gcc, glibc 2." in found
+            found = checks[f"{named}board"]["found"]
+            assert found.startswith(f"/usr/bin/{board.chost}-gcc, glibc 2.")
+            assert found.endswith(f", sysroot /build/{board.name}")
+
+    def test_each_toolchain_that_is_missing_is_listed_with_what_to_do(
+        self, make_container: Make
+    ) -> None:
+        """Also where another works: nobody would know that the better one is gone."""
+        container = make_container("repos")
+        sysroot = add_sdk_toolchain(container, BOARDS["amd64-usr"])
+        checks = {c["name"]: c for c in json.loads(container.fp("doctor", "--json").stdout)}
+        of = {kind: checks[f"toolchain of amd64-usr, {kind}"] for kind in ("board", "sdk", "host")}
+        assert [of[kind]["ok"] for kind in of] == [False, True, True]
+        assert "/build/amd64-usr" in of["board"]["found"]
+        assert "./setup_board --board=amd64-usr" in of["board"]["hint"]
+        assert not of["board"]["needed"], "another one works"
+        shutil.rmtree(sysroot)
+        lines = container.fp("doctor").stdout.splitlines()
+        number = next(n for n, line in enumerate(lines) if "toolchain of amd64-usr, sdk" in line)
+        assert lines[number].startswith("- ")
+        assert "no sysroot of x86_64-cros-linux-gnu-gcc" in lines[number]
+        assert "./update_chroot --toolchain_boards=amd64-usr" in lines[number + 1]
+        foreign = checks["toolchain of arm64-usr, sdk"]
+        assert foreign["found"] == "no sdk compiler for arm64-usr is here"
+
+    def test_what_is_not_installed_is_named_by_the_sdks_packages(
+        self, any_container: Container, tmp_path: Path
+    ) -> None:
+        here = tmp_path / "few"
+        here.mkdir()
+        (here / "sh").symlink_to("/bin/sh")
+        command = any_container.fp_command("doctor", "--json")
+        said = any_container.run("env", f"PATH={here}", *command, user="sdk")
+        checks = {c["name"]: c for c in json.loads(said.stdout)}
+        missing = {name: c["hint"] for name, c in checks.items() if not c["ok"]}
+        assert "emerge sys-apps/bubblewrap" in missing["bwrap"]
+        assert "emerge sys-devel/patch" in missing["patch"]
+        assert checks["patch"]["needed"]
+        assert "app-admin/sudo" in missing["sudo"]
+        assert not any("apt-get" in hint for hint in missing.values()), missing
+
+    def test_it_says_who_builds_and_by_which_sudo(self, any_container: Container) -> None:
+        said = any_container.fp("doctor", "--json", user="sdk").stdout
+        checks = {c["name"]: c for c in json.loads(said)}
+        assert checks["user of builds"]["found"] == "builds run as sdk:portage"
+        assert checks["sudo"]["found"].endswith("/sudo")
+        assert checks["sudo"]["needed"]
+        assert "equery" not in checks, "this program has its own"
 
     def test_an_ordinary_user_is_told_the_same(self, any_container: Container) -> None:
         as_root, as_sdk = (any_container.fp("doctor", "--json", user=u) for u in ("root", "sdk"))
