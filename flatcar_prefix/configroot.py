@@ -261,10 +261,30 @@ def check(root: Root) -> None:
         raise MismatchError(
             f"{root.kind}: Portage reads {first.name} as {first.found!r}, not as"
             f" {first.wanted!r}{more}{_first_words(complaints.getvalue())}",
-            hint=f"See {' and '.join(map(str, makeconf.user_files(root)))}, and the profile"
-            f" {root.prefix.profile}.",
+            hint=_where_to_look(root),
         )
     sys.stderr.write(complaints.getvalue())
+
+
+def _where_to_look(root: Root) -> str:
+    """Return what to do about a difference: all but the profile is the user's, or ours.
+
+    What make.conf.user says when it is new differs from nothing, and goes again with a
+    prefix whose beginning fails.
+    """
+    prefix = root.prefix
+    files = zip(makeconf.user_files(root), (prefix.staging, root), strict=False)
+    if changed := [file for file, of in files if _is_changed(file, makeconf.make_conf_user(of))]:
+        return f"See {' and '.join(map(os.fspath, changed))}, and the profile {prefix.profile}."
+    if prefix.profile == COMPOSED:
+        where = " and ".join(map(os.fspath, _composed_directories(prefix)))
+    else:
+        where = os.fspath(profile_location(prefix.repositories, prefix.profile))
+    return f"Name another profile by --profile, or correct {where} and its parents."
+
+
+def _is_changed(file: Path, text: str) -> bool:
+    return file.read_text(encoding="utf-8", errors="replace") != text
 
 
 def _first_words(complaints: str) -> str:
@@ -279,7 +299,12 @@ def _load(root: Root) -> Any:
 
     try:
         return root.settings
-    except (PortageException, RecursionError, OSError) as error:
+    except RecursionError as error:
+        raise PrefixError(
+            f"the parents of the profile {root.prefix.profile} loop",
+            hint="Correct their parent files, or name another profile by --profile.",
+        ) from error
+    except (PortageException, OSError) as error:
         raise PrefixError(
             f"Portage cannot load the {root.kind} root: {type(error).__name__}: {error}",
             hint=f"Correct the profile {root.prefix.profile} or name another by --profile"

@@ -253,7 +253,10 @@ class TestProfiles:
     def test_one_that_loops(self, machine: Machine) -> None:
         base = machine.repos / "gentoo-subset/profiles/base"
         (base / "parent").write_text("../default/linux/amd64/23.0\n")
-        refused(machine, *GOOD, code=1)
+        said, to_do = refused(machine, *GOOD, code=1)
+        assert said.startswith("the parents of the profile gentoo-subset:")
+        assert said.endswith(" loop")
+        assert "--profile" in to_do
 
     def test_one_whose_parent_is_missing(self, machine: Machine) -> None:
         base = machine.repos / "gentoo-subset/profiles/base"
@@ -261,10 +264,11 @@ class TestProfiles:
         refused(machine, *GOOD, code=1)
 
     def test_one_of_another_architecture(self, machine: Machine) -> None:
-        said, _ = refused(
-            machine, *GOOD, "--profile=default/linux/arm64/23.0/split-usr/prefix", code=1
-        )
+        profile = "default/linux/arm64/23.0/split-usr/prefix"
+        said, to_do = refused(machine, *GOOD, f"--profile={profile}", code=1)
         assert "ARCH" in said
+        assert f"{machine.repos}/gentoo-subset/profiles/{profile}" in to_do
+        assert "make.conf.user" not in to_do, "it has gone again"
 
 
 class TestPortage:
