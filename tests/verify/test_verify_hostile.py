@@ -213,7 +213,7 @@ def test_what_is_not_counted_is_said(
         def look() -> None:
             report = mini.audit()
             assert {(f.code, f.level, f.path.removeprefix(EPREFIX)) for f in report.findings} == {
-                ("unreadable", "note", "/var/cache"),
+                ("unreadable", "note", "/var/cache/edb"),
                 ("unreadable", "error", "/usr/hidden"),
                 ("private-directory", "warning", "/usr/hidden"),
             }
