@@ -22,9 +22,10 @@ OLDEST = "3.0.63"
 NEWEST_KNOWN = "3.0.83"
 
 
-def import_portage() -> Any:
+def import_portage(*, owner: bool = True) -> Any:
     """Return the ``portage`` module, of a version that is known to work.
 
+    ``owner`` says whether the prefix that this is about is the caller's own.
     :class:`PrefixError` when there is none, or when it is older than :data:`OLDEST`.
     """
     try:
@@ -35,7 +36,7 @@ def import_portage() -> Any:
             hint=f"Install it for this Python: pip install 'portage>={OLDEST}'.",
         ) from error
     check_version(str(portage.VERSION))
-    _initialise_users(portage)
+    _initialise_users(portage, owner=owner)
     return portage
 
 
@@ -45,8 +46,11 @@ class _Users(dict[str, str]):
     features: frozenset[str] = frozenset()
 
 
-def _initialise_users(portage: Any) -> None:
+def _initialise_users(portage: Any, *, owner: bool) -> None:
     """Tell Portage the users before it asks.
+
+    A prefix's owner may do everything in it, as ``portage.data`` has it; others may not,
+    and have to leave its directories alone.
 
     The first lock or the first file it writes would make it load the machine's own
     configuration, which there is none of, or another's, and complain.
@@ -55,7 +59,7 @@ def _initialise_users(portage: Any) -> None:
 
     user, group = portage_user()
     users = _Users(PORTAGE_USERNAME=user, PORTAGE_GRPNAME=group)
-    if os.geteuid() != 0 and is_own_user(user):
+    if os.geteuid() != 0 and owner and is_own_user(user):
         users.features = frozenset({"unprivileged"})
     portage.data._init(users)
 
@@ -178,7 +182,7 @@ def initialise(root: Root) -> None:
     The build host's prefix is read when Portage is imported, so this comes first.
     """
     point_at(root)
-    portage = import_portage()
+    portage = import_portage(owner=os.access(root.eroot, os.W_OK))
     # Nobody reads portage.settings here, which would load a root once more.
     portage._disable_legacy_globals()
     portage._internal_warnings = True

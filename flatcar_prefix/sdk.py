@@ -141,12 +141,20 @@ def portage_user() -> tuple[str, str]:
     for user in ("sdk", "portage"):
         if _exists(user, "portage"):
             return user, "portage"
-    return pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
+    return _own_names()
 
 
 def is_own_user(user: str) -> bool:
     """Return whether ``user`` is the caller."""
-    return pwd.getpwuid(os.geteuid()).pw_name == user
+    return _own_names()[0] == user
+
+
+def _own_names() -> tuple[str, str]:
+    """Return the caller's user and group; root's, whom Portage lets pass, where it has none."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
+    except KeyError:
+        return "root", "root"
 
 
 def _exists(user: str, group: str) -> bool:

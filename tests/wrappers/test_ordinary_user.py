@@ -84,6 +84,23 @@ def test_emerge_shows_its_plan_without_root(toolbox: InUse, open_dir: Path, word
     assert plans == (1 if "--stage" in words or "--install" in words else 2), done.stdout + done.stderr
 
 
+COLD = {
+    "emerge -p app-misc/letter": "app-misc/letter-1.0",
+    "emerge --search letter": "app-misc/letter",
+    "portageq metadata / ebuild app-misc/letter-1.0 RDEPEND": "app-misc/greeting\n",
+    "equery uses greeting": "loud",
+}
+
+
+@pytest.mark.parametrize("line", COLD)
+def test_ebuilds_are_read_where_there_is_no_cache(toolbox: InUse, open_dir: Path, user: int, line: str) -> None:
+    tool, *words = line.split()
+    env = {"PORTAGE_DEPCACHEDIR": str(open_dir)}
+    done = run(toolbox, user, tool, *words, env=env, timeout=60)
+    assert (done.returncode, COLD[line] in done.stdout) == (0, True), done.stdout + done.stderr
+    assert not os.listdir(open_dir)
+
+
 ASKED = {
     "emerge --version": "Portage 3.",
     "emerge --help": "emerge",
