@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from flatcar_prefix import messages
 from flatcar_prefix.guards import filesystem_errors
@@ -48,15 +49,23 @@ def run_cli(prefix: Prefix, args: argparse.Namespace) -> int:
         return _check(prefix, as_json=args.json)
     with filesystem_errors(prefix.wrapper_dir):
         changed = files.generate(prefix)
+        taken = files.taken(prefix)
     if args.json:
         print(json.dumps([os.fspath(path) for path in changed], indent=2))
-        return 0
+    else:
+        _tell(changed)
+    if taken:
+        messages.error(f"{', '.join(map(os.fspath, taken))}: there is a file of somebody else's")
+        messages.hint("Move it away, and do this again; the full names are all there.")
+    elif not changed and not args.json:
+        messages.info(_all_well(prefix))
+    return 1 if taken else 0
+
+
+def _tell(changed: Sequence[Path]) -> None:
     for path in changed:
         there = os.path.lexists(path)
         messages.info(f"{'wrote' if there else 'removed'} {path}")
-    if not changed:
-        messages.info(_all_well(prefix))
-    return 0
 
 
 def _all_well(prefix: Prefix) -> str:
@@ -121,7 +130,10 @@ def _check(prefix: Prefix, *, as_json: bool) -> int:
     elif findings:
         for finding in findings:
             messages.error(f"{finding.state}: {finding.path} {finding.reason}")
-        messages.hint(f"Put that right: flatcar-prefix wrappers {prefix.id}")
+        first = "Put that right"
+        if any(finding.state == files.IN_THE_WAY for finding in findings):
+            first = "Move away what is in the way, then put that right"
+        messages.hint(f"{first}: flatcar-prefix wrappers {prefix.id}")
     else:
         messages.info(_all_well(prefix))
     return 1 if findings else 0

@@ -18,6 +18,8 @@ from flatcar_prefix.prefix import Prefix
 from flatcar_prefix.wrappers import script
 from flatcar_prefix.wrappers.declaration import Tool, filled, tools as declared_tools
 
+IN_THE_WAY = "in-the-way"
+
 _MARK_LINE = re.compile(rf"# {script.MARK} ([^\s:]+)(?: ([0-9a-f]+))?: (.+)")
 
 
@@ -238,13 +240,43 @@ def _is_own_link(path: Path) -> bool:
 
 def _link_short(wrapper: Wrapper) -> bool:
     """Make the short name, where nobody else has it; return whether anything changed."""
-    path = wrapper.short_path
-    if os.path.lexists(path):
-        leads_nowhere = path.is_symlink() and _is_own_link(path) and not path.exists()
-        if not leads_nowhere:
-            return False
-    _link(path, wrapper.path.name)
+    finding = _compare_short(wrapper)
+    if finding is None or finding.state == IN_THE_WAY:
+        return False
+    _link(wrapper.short_path, wrapper.path.name)
     return True
+
+
+def _compare_short(wrapper: Wrapper) -> Finding | None:
+    """Return what is wrong with a short name. It may be the other board's, or a full name."""
+    path = wrapper.short_path
+    if not os.path.lexists(path):
+        return Finding(path, "missing", "is not there")
+    if path.is_symlink():
+        return _compare_link(wrapper, os.readlink(path))
+    mark = read_mark(path)
+    if mark is None:
+        return Finding(path, IN_THE_WAY, "is somebody else's")
+    if mark.staging_dir == wrapper.prefix.staging_dir:
+        return Finding(path, "changed", "is no link")
+    if not _is_alive(mark.staging_dir):
+        return Finding(path, "missing", "is of a prefix that is not there any more")
+    return None
+
+
+def _compare_link(wrapper: Wrapper, target: str) -> Finding | None:
+    path, prefix = wrapper.short_path, wrapper.prefix
+    full = path.parent / target
+    mark = read_mark(full)
+    if target in {f"{path.name}-{board}" for board in BOARDS}:
+        if full == wrapper.path or (mark and _is_alive(mark.staging_dir)):
+            return None
+        return Finding(path, "missing", f"leads to {target}, whose prefix is not there any more")
+    another_of_ours = mark is not None and mark.staging_dir == prefix.staging_dir
+    once_ours = full.parent == path.parent and target.endswith(f"-prefix-{prefix.id}")
+    if another_of_ours or (once_ours and not full.exists()):
+        return Finding(path, "changed", f"leads to {target}")
+    return Finding(path, IN_THE_WAY, f"leads to {target}, which is somebody else's")
 
 
 def _link(path: Path, target: str) -> None:
@@ -252,6 +284,12 @@ def _link(path: Path, target: str) -> None:
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(target)
     temporary.replace(path)
+
+
+def taken(prefix: Prefix) -> list[Path]:
+    """Return the short names that somebody else's files have: they stay without a wrapper."""
+    findings = (_compare_short(wrapper) for wrapper in wrappers(prefix))
+    return [found.path for found in findings if found and found.state == IN_THE_WAY]
 
 
 def missing(prefix: Prefix) -> list[Path]:
@@ -305,11 +343,7 @@ def check(prefix: Prefix, tools: Mapping[str, Tool] | None = None) -> list[Findi
         for path, text in texts(prefix, wanted).items()
         if (finding := _compare(path, text, prefix))
     ]
-    findings += [
-        Finding(w.short_path, "missing", "is not there")
-        for w in wanted
-        if not w.short_path.exists() and not os.path.lexists(w.short_path)
-    ]
+    findings += [finding for w in wanted if (finding := _compare_short(w))]
     why = "no declaration asks for it any more"
     findings += [Finding(path, "left-over", why) for path in left_over(prefix, wanted)]
     return sorted(findings, key=lambda finding: finding.path)
@@ -319,7 +353,7 @@ def _compare(path: Path, text: str, prefix: Prefix) -> Finding | None:
     if not os.path.lexists(path):
         return Finding(path, "missing", "is not there")
     if not _may_replace(path, prefix):
-        return Finding(path, "in-the-way", "is somebody else's")
+        return Finding(path, IN_THE_WAY, "is somebody else's")
     mark = None if path.is_symlink() else read_mark(path)
     if mark is None or mark.staging_dir != prefix.staging_dir:
         return Finding(path, "missing", "is another prefix's")

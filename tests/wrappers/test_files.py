@@ -114,13 +114,56 @@ def test_a_file_of_somebody_elses_is_neither_overwritten_nor_removed(bare: InUse
         (bin_dir / name).unlink(missing_ok=True)
         (bin_dir / name).write_text(text)
     (bin_dir / "theirs-prefix-bare").symlink_to("/bin/true")
-    assert states(bare) == {"emaint-prefix-bare-amd64-usr": "in-the-way"}
+    assert states(bare) == {"emaint-prefix-bare-amd64-usr": "in-the-way", "q-prefix-bare": "in-the-way"}
     said = bare.machine.run(*fp_words(bare))
     assert said.returncode == 1
     assert "somebody else's" in said.stderr
     assert bare.machine.fp("uninstall", "bare").returncode == 0
     assert names(bare.machine) == {*theirs, "theirs-prefix-bare"}
     assert {n: (bin_dir / n).read_text() for n in theirs} == theirs
+
+
+def test_short_names_that_lead_astray_are_found_and_put_right(bare: InUse) -> None:
+    bin_dir = bare.machine.bin
+    astray = {
+        "q": "emerge-prefix-bare-amd64-usr",
+        "qlist": "qgone-prefix-bare-amd64-usr",
+        "qfile": f"{bin_dir}/qlist-prefix-bare-amd64-usr",
+        "qsize": "qsize-prefix-bare-arm64-usr",
+    }
+    for tool, target in astray.items():
+        (bin_dir / f"{tool}-prefix-bare").unlink()
+        (bin_dir / f"{tool}-prefix-bare").symlink_to(target)
+    copy = bin_dir / "quse-prefix-bare"
+    copy.unlink()
+    shutil.copy(bin_dir / "quse-prefix-bare-amd64-usr", copy)
+    assert states(bare) == {
+        "q-prefix-bare": "changed", "qlist-prefix-bare": "changed", "qfile-prefix-bare": "changed",
+        "qsize-prefix-bare": "missing", "quse-prefix-bare": "changed",
+    }  # fmt: skip
+    assert bare.machine.run(*fp_words(bare)).returncode == 0
+    assert checked(bare) == []
+    for tool in (*astray, "quse"):
+        assert os.readlink(bin_dir / f"{tool}-prefix-bare") == f"{tool}-prefix-bare-amd64-usr"
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "dangling link", "directory"])
+def test_what_somebody_else_has_at_a_short_name_is_to_be_moved_away(bare: InUse, kind: str) -> None:
+    path = bare.machine.bin / "q-prefix-bare"
+    path.unlink()
+    if kind == "file":
+        path.write_text("#!/bin/sh\n")
+    elif kind == "directory":
+        path.mkdir()
+    else:
+        path.symlink_to("/bin/true" if kind == "link" else "/nowhere/at/all")
+    assert states(bare) == {"q-prefix-bare": "in-the-way"}
+    said = bare.machine.run(*fp_words(bare, "--check"))
+    assert "Move away what is in the way" in two_lines(said)[1]
+    said = bare.machine.run(*fp_words(bare))
+    assert said.returncode == 1
+    assert two_lines(said)[0].startswith(f"{path}: ")
+    assert states(bare) == {"q-prefix-bare": "in-the-way"}
 
 
 @pytest.fixture
@@ -198,6 +241,9 @@ def test_the_short_name_is_the_first_boards_and_passes_on_to_the_other(crowd: Cr
     crowd.setup("two", "arm64-usr")
     crowd.setup("two", "amd64-usr")
     assert crowd.leads_to("two") == "two-arm64-usr"
+    assert crowd.check("two") == []
+    wrappers.generate(crowd.get("two"), crowd.tools)
+    assert crowd.leads_to("two") == "two-arm64-usr"
     crowd.uninstall("two", "arm64-usr")
     assert crowd.leads_to("two") == "two-amd64-usr"
     crowd.uninstall("two", "amd64-usr")
@@ -215,6 +261,15 @@ def test_what_a_deleted_prefix_left_may_be_replaced(crowd: Crowd) -> None:
     shutil.rmtree(old.staging_dir)
     wrappers.generate(elsewhere, crowd.tools)
     assert "elsewhere" in (crowd.bin / "q-prefix-again").read_text()
+
+
+def test_a_short_name_of_a_deleted_board_is_taken_over(crowd: Crowd) -> None:
+    crowd.setup("two", "arm64-usr")
+    crowd.setup("two", "amd64-usr")
+    shutil.rmtree(crowd.get("two", "arm64-usr").staging_dir)
+    assert [f.state for f in crowd.check("two")] == ["missing"]
+    wrappers.generate(crowd.get("two"), crowd.tools)
+    assert crowd.leads_to("two") == "two-amd64-usr"
 
 
 def test_a_wrapper_can_be_run_from_python(bare: InUse) -> None:
