@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 _LINE = re.compile(r"^\s*\d+:\t ?(?P<text>.*)$")
-_TRYING = re.compile(r"\s*trying file=(?P<path>/.+)$")
-_FOUND = re.compile(r"file=(?P<name>\S+) \[\d+\];  generating link map$")
-_CALLING = re.compile(r"calling init: (?P<path>/.+)$")
+_TRYING = re.compile(r"\s*trying file=(?P<path>.+)$")
+_FOUND = re.compile(r"file=(?P<name>.+) \[\d+\];  generating link map$")
+_CALLING = re.compile(r"calling init: (?P<path>.+)$")
 
 
 @dataclass(frozen=True, order=True)
@@ -19,14 +20,15 @@ class Library:
     """A library that a process has loaded."""
 
     path: str
-    """As on the target."""
+    """As on the target; relative where the loader was told so."""
 
     @property
     def name(self) -> str:
         return PurePosixPath(self.path).name
 
     def inside(self, eprefix: str) -> bool:
-        return self.path.startswith(eprefix + "/")
+        """Return whether it is the prefix's; one by a relative path is whoever's is there."""
+        return posixpath.normpath(self.path).startswith(eprefix + "/")
 
 
 def read(directory: Path) -> list[Library]:
@@ -51,7 +53,7 @@ def loaded(lines: Iterable[str]) -> Iterator[str]:
         if match := _TRYING.match(text):
             tried = match["path"]
         elif match := _FOUND.match(text):
-            path = match["name"] if match["name"].startswith("/") else tried
+            path = match["name"] if "/" in match["name"] else tried
             if path:
                 yield path
             tried = ""
