@@ -37,6 +37,16 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, hint=f"See {self.prog} --help.")
 
+    def _parse_optional(self, arg_string: str) -> Any:
+        """Look an option up with underscores in its name as dashes.
+
+        Nothing else can tell this program's options from those of a program to run.
+        """
+        name, equals, value = arg_string.partition("=")
+        if name.startswith("--"):
+            arg_string = name.replace("_", "-") + equals + value
+        return super()._parse_optional(arg_string)
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``flatcar-prefix`` with ``argv`` (default: the process's) and return the exit code."""
@@ -78,24 +88,13 @@ def _finished(work: Callable[[], int]) -> int:
 
 
 def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
-    words = _spelled(sys.argv[1:] if argv is None else argv)
+    words = list(sys.argv[1:] if argv is None else argv)
     args = parser.parse_args(words)
     handler: Handler = args.handler
     if handler in _CHANGING:
         verb = ["setup"] if parser.prog == "setup_prefix" else []
         privileges.become_root([*verb, *words])
     return handler(args)
-
-
-def _spelled(argv: Sequence[str]) -> list[str]:
-    """Return ``argv`` with underscores in the names of long options as dashes."""
-    out: list[str] = []
-    for number, word in enumerate(argv):
-        if word == "--":
-            return [*out, *argv[number:]]
-        name, equals, value = word.partition("=")
-        out.append((name.replace("_", "-") if name.startswith("--") else name) + equals + value)
-    return out
 
 
 def flatcar_prefix_parser(verb: str | None) -> argparse.ArgumentParser:
