@@ -7,7 +7,6 @@ import fcntl
 import os
 import shutil
 import signal
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from flatcar_prefix import process
 from flatcar_prefix.errors import PrefixError, UsageError, of_system
 from flatcar_prefix.prefix import Prefix
-from flatcar_prefix.sysext import manifest, sbom, sums, sysupdate, units
-from flatcar_prefix.sysext.images import FORMATS, Format, Job
+from flatcar_prefix.sysext import manifest, sbom, sums, sysupdate, units, workplaces
+from flatcar_prefix.sysext.images import FORMATS, TREE, Format, Job
 from flatcar_prefix.sysext.release import ANY, Release, check
 from flatcar_prefix.sysext.selection import MERGED, RULES, Entry, Selection, select
 
@@ -87,12 +86,18 @@ def sysext(
     for foreign in chosen.foreign:
         (warn or (lambda _: None))(str(foreign))
     audit = _audit(prefix, wanted, selection, say)
-    with _told_of(target), interruptible(), workplace(target) as work:
+    with (
+        _told_of(target),
+        interruptible(),
+        workplaces.workplace(target.parent, _start(target)) as work,
+    ):
         image = work / target.name
         scratch = work / ".scratch"
         scratch.mkdir()
         say(f"writing {form.name}")
         link_dir = prefix.final.tmpdir if prefix.final.tmpdir.is_dir() else None
+        if link_dir:
+            workplaces.sweep(link_dir, TREE)
         job = Job(selection, epoch, image, scratch, link_dir, wanted.level)
         form.make(job)
         shutil.rmtree(scratch)
@@ -168,6 +173,7 @@ def _check(prefix: Prefix, wanted: Options) -> None:
             f"{prefix.eprefix} would not appear on any system: only /usr and /opt are merged",
             hint=f"Set the prefix up anew below them, such as at /opt{prefix.eprefix}.",
         )
+    _check_level(FORMATS[wanted.format], wanted.level)
     if unknown := set(wanted.keep) - {rule.name for rule in RULES}:
         raise UsageError(
             f"there is no rule {', '.join(sorted(unknown))}",
@@ -192,6 +198,17 @@ def _check(prefix: Prefix, wanted: Options) -> None:
             f"there is nothing in {prefix.final.eroot}",
             hint=f"Install something first, such as: emerge-prefix-{prefix.id} sys-apps/grep",
         )
+
+
+def _check_level(form: Format, level: int | None) -> None:
+    if level is None or level in form.levels:
+        return
+    if not form.levels:
+        raise UsageError(f"{form.name} is not compressed", hint="Leave out --compression-level.")
+    raise UsageError(
+        f"{form.name} has no compression level {level}",
+        hint=f"Choose one from {form.levels[0]} to {form.levels[-1]}.",
+    )
 
 
 def _audit(
@@ -363,39 +380,6 @@ def _locked(directory: Path) -> Iterator[None]:
 def _start(target: Path) -> str:
     """Return what the name of a workplace begins with."""
     return f".{target.name}.part-"
-
-
-@contextmanager
-def workplace(target: Path) -> Iterator[Path]:
-    """Within, a directory beside ``target`` that is gone afterwards.
-
-    Its lock says that somebody is at work: what a killed process left behind is removed.
-    """
-    start = _start(target)
-    for old in target.parent.glob(start.replace("[", "[[]") + "*"):
-        _remove_abandoned(old)
-    work = Path(tempfile.mkdtemp(prefix=start, dir=target.parent))
-    descriptor = os.open(work, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-        os.close(descriptor)
-
-
-def _remove_abandoned(work: Path) -> None:
-    try:
-        descriptor = os.open(work, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError:
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(work, ignore_errors=True)
-    except BlockingIOError:
-        pass
-    finally:
-        os.close(descriptor)
 
 
 class _Interrupted(BaseException):

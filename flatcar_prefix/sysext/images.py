@@ -13,7 +13,6 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ from typing import IO
 
 from flatcar_prefix import process
 from flatcar_prefix.errors import PrefixError
-from flatcar_prefix.sysext import archive, btrfs, debugfs
+from flatcar_prefix.sysext import archive, btrfs, debugfs, workplaces
 from flatcar_prefix.sysext.selection import CAPABILITY, Entry, Selection
 
 FICLONE = 0x40049409
@@ -141,7 +140,14 @@ def make_squashfs(job: Job) -> None:
     _script(job, "definitions", squashfs_definitions(job))
     argv = [
         *("mksquashfs", "-", IMAGE, "-pf", "definitions"),
-        *("-comp", "zstd", "-Xcompression-level", str(job.level or 12), "-b", "1M"),
+        *(
+            "-comp",
+            "zstd",
+            "-Xcompression-level",
+            str(12 if job.level is None else job.level),
+            "-b",
+            "1M",
+        ),
         *(
             "-mkfs-time",
             str(job.epoch),
@@ -268,7 +274,12 @@ def make_erofs(job: Job) -> None:
     """By mkfs.erofs from a tree of hard links; it clamps times to SOURCE_DATE_EPOCH."""
     with tree(job) as source:
         argv = [
-            *("mkfs.erofs", f"-zlz4hc,{job.level or 12}", "-C65536", "-Eztailpacking"),
+            *(
+                "mkfs.erofs",
+                f"-zlz4hc,{12 if job.level is None else job.level}",
+                "-C65536",
+                "-Eztailpacking",
+            ),
             *("--all-root", "--preserve-mtime", "--quiet"),
             *("-x0" if job.with_xattrs else "-x-1", "-U", job.uuid),
             *(IMAGE, os.fspath(source)),
@@ -360,6 +371,10 @@ def make_btrfs(job: Job) -> None:
     btrfs.normalise(job.output, epoch=job.epoch, identity=uuid.UUID(job.uuid))
 
 
+TREE = ".sysext-"
+"""What the names of trees of hard links begin with."""
+
+
 @contextmanager
 def tree(job: Job) -> Iterator[Path]:
     """Within, a directory holds the selection, by hard links wherever that can be.
@@ -368,8 +383,7 @@ def tree(job: Job) -> Iterator[Path]:
     (``fs.protected_hardlinks``): those files are copied.
     """
     parent = job.link_dir if job.link_dir and os.access(job.link_dir, os.W_OK) else job.scratch
-    with tempfile.TemporaryDirectory(dir=parent, prefix=".sysext-") as name:
-        path = Path(name)
+    with workplaces.workplace(parent, TREE) as path:
         path.chmod(0o755)
         plant(job.selection, path, how=lambda entry, to: link_or_clone(entry, to, job))
         os.utime(path, (job.epoch, job.epoch))
@@ -444,14 +458,16 @@ class Format:
     make: Callable[[Job], None]
     kernel: str
     """The oldest kernel that mounts what is made here; empty where nothing is mounted."""
+    levels: range = range(0)
+    """How hard it can be told to compress; empty where it cannot."""
 
 
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
         each.name: each
         for each in (
-            Format("squashfs", ".raw", make_squashfs, "4.14"),
-            Format("erofs", ".raw", make_erofs, "5.17"),
+            Format("squashfs", ".raw", make_squashfs, "4.14", range(1, 23)),
+            Format("erofs", ".raw", make_erofs, "5.17", range(1, 13)),
             Format("ext4", ".raw", make_ext4, "3.18"),
             Format("btrfs", ".raw", make_btrfs, "5.4"),
             Format("tar", ".tar", make_tar, ""),

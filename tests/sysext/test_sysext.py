@@ -116,13 +116,18 @@ def test_a_name_that_systemd_would_not_find_is_refused(
         {"sysupdate": "ftp://example.org"},
         {"format": "squashfs", "image_version": "1-2"},
         {"sysupdate": "https://example.org/"},
+        {"level": 12},
+        {"format": "squashfs", "level": 0},
+        {"format": "squashfs", "level": 23},
+        {"format": "erofs", "level": 13},
+        {"format": "erofs", "level": -1},
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_done(
     own_prefix: Prefix, tmp_path: Path, wrong: dict[str, Any]
 ) -> None:
     form = wrong.get("format", "tar")
-    name = "test.raw" if form == "squashfs" else "test.tar"
+    name = "test.raw" if form in ("squashfs", "erofs") else "test.tar"
     with pytest.raises(UsageError) as error:
         sysext(own_prefix, tmp_path / name, **{"verify": False, "format": "tar", **wrong})
     assert error.value.hint
@@ -569,6 +574,37 @@ def test_what_a_killed_process_left_is_removed_by_the_next_and_of_a_living_one_i
     assert {name for name in files(tmp_path) if name.startswith(".")} == at
     living.terminate()
     living.wait(10)
+
+
+MKFS = """#!/bin/sh
+echo at work
+exec sleep 30
+"""
+
+
+@pytest.mark.parametrize("form", ["erofs", "tar"])
+def test_a_tree_of_hard_links_that_a_killed_process_left_is_removed_by_the_next(
+    own_prefix: Prefix, tmp_path: Path, form: str
+) -> None:
+    (tmp_path / "mkfs.erofs").write_text(MKFS)
+    (tmp_path / "mkfs.erofs").chmod(0o755)
+    words = ["sysext", "--no-verify", "--format", "erofs", "-o", tmp_path / "test.raw"]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "flatcar_prefix", *words, own_prefix.staging_dir],
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        cwd=HERE.parents[1],
+    )
+    left = own_prefix.final.tmpdir
+    deadline = time.monotonic() + 30
+    while not any(left.glob(".sysext-*/usr/lib")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    child.kill()
+    child.wait()
+    assert list(left.iterdir())
+    (tmp_path / "mkfs.erofs").unlink()
+    name = "next" + FORMATS[form].suffix
+    sysext(own_prefix, tmp_path / name, format=form, verify=False)
+    assert not list(left.iterdir())
 
 
 def test_a_directory_that_is_there_already_is_not_touched(
