@@ -310,7 +310,8 @@ def _beside(
     _text(work / f"{release.name}.manifest.json", manifest.to_json(document))
     if wanted.sbom:
         suffix, maker = sbom.SBOMS[wanted.sbom]
-        bill = maker(image, contents.packages, epoch=job.epoch)
+        places = [repository.location for repository in prefix.repositories]
+        bill = maker(image, contents.packages, epoch=job.epoch, repositories=places)
         _text(work / f"{release.name}{suffix}", manifest.to_json(bill))
     if wanted.sysupdate:
         version = wanted.image_version or sysupdate.version_at(job.epoch)

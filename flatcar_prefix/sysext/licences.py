@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -62,6 +63,17 @@ SPDX: Mapping[str, str] = MappingProxyType(
 )
 """Only licences of which SPDX has the same text; any other becomes a LicenseRef."""
 
+EXCEPTIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "GCC-exception-3.1": "GCC-exception-3.1",
+        "gcc-runtime-library-exception-3.1": "GCC-exception-3.1",
+    }
+)
+"""What SPDX joins to a licence by WITH, and Gentoo lists beside it."""
+
+EXCEPTED = ("GPL-3+", "GPL-3")
+"""Licences that the exceptions are from."""
+
 NOTHING = "NOASSERTION"
 
 
@@ -84,14 +96,34 @@ def _expression(words: Sequence[Any]) -> str:
         words = words[0]
     operator = "OR" if words and words[0] == "||" else "AND"
     parts: list[str] = []
-    for word in words[1:] if operator == "OR" else words:
+    for word in _with_exceptions(words[1:] if operator == "OR" else words, operator):
         part = _part(word, operator)
         if part and part not in parts:
             parts.append(part)
     return f" {operator} ".join(parts)
 
 
+def _with_exceptions(words: Sequence[Any], operator: str) -> Iterator[Any]:
+    """Yield the words, each exception joined to the licence beside it, as ``A WITH B``.
+
+    Of a choice, the exception is one of its own; else it is part of the licence.
+    """
+    strings = [word for word in words if isinstance(word, str)]
+    bases = [word for word in EXCEPTED if word in strings]
+    exceptions = [word for word in strings if word in EXCEPTIONS]
+    for word in words:
+        if bases and word in exceptions:
+            if operator == "OR":
+                yield f"{SPDX[bases[0]]} WITH {EXCEPTIONS[word]}"
+        elif exceptions and word in bases and operator == "AND":
+            yield f"{SPDX[word]} WITH {EXCEPTIONS[exceptions[0]]}"
+        else:
+            yield word
+
+
 def _part(word: Any, operator: str) -> str:
+    if isinstance(word, str) and " WITH " in word:
+        return word
     if isinstance(word, str):
         return SPDX.get(word) or reference(word)
     text = _expression(word)
@@ -107,3 +139,19 @@ def reference(name: str) -> str:
 def references(expression: str) -> list[str]:
     """Return the references in an expression, each once."""
     return sorted(set(re.findall(r"LicenseRef-[A-Za-z0-9.-]+", expression)))
+
+
+def texts(licence: str, repositories: Iterable[Path]) -> dict[str, str]:
+    """Return the texts of a LICENSE's licences that SPDX has no name for, by reference.
+
+    From the first of ``repositories`` that has one; where none has, there is no text.
+    """
+    names = {word for word in licence.split() if re.fullmatch(r"[A-Za-z0-9_][\w+.-]*", word)}
+    found: dict[str, str] = {}
+    for name in sorted(names - SPDX.keys()):
+        for repository in repositories:
+            file = repository / "licenses" / name
+            if file.is_file():
+                found[reference(name)] = file.read_text(encoding="utf-8", errors="replace")
+                break
+    return found

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from flatcar_prefix import __version__
 from flatcar_prefix.prefix import Root
@@ -41,7 +42,8 @@ class Package:
 
     @property
     def purl(self) -> str:
-        return f"pkg:ebuild/{self.name}@{self.version}"
+        """See the package-url specification: names such as gtk+ are percent-encoded."""
+        return f"pkg:ebuild/{quote(self.name, safe='/')}@{quote(self.version, safe='')}"
 
 
 @dataclass(frozen=True)

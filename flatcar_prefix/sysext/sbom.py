@@ -7,6 +7,8 @@ import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
+from itertools import count
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -17,10 +19,22 @@ from flatcar_prefix.sysext.manifest import Package
 _NAMESPACE = uuid.UUID("0a5a8d4e-4f0b-4a43-8f3c-5ad7c6c1c4b2")
 
 
-def spdx(image: Mapping[str, Any], packages: Sequence[Package], *, epoch: int) -> dict[str, Any]:
-    """Return the SPDX document of an image."""
+NO_TEXT = "See the file of this name in the licenses directory of the ebuild repository."
+
+
+def spdx(
+    image: Mapping[str, Any],
+    packages: Sequence[Package],
+    *,
+    epoch: int,
+    repositories: Sequence[Path] = (),
+) -> dict[str, Any]:
+    """Return the SPDX document of an image; ``repositories`` have the texts of licences."""
     whole = "SPDXRef-image"
-    own = {_spdx_id(package): package for package in packages}
+    own = _spdx_ids(packages)
+    texts: dict[str, str] = {}
+    for package in packages:
+        texts = licences.texts(package.licence, repositories) | texts
     references = sorted({r for p in packages for r in licences.references(p.spdx)})
     return {
         "spdxVersion": "SPDX-2.3",
@@ -51,8 +65,7 @@ def spdx(image: Mapping[str, Any], packages: Sequence[Package], *, epoch: int) -
             {
                 "licenseId": reference,
                 "name": reference.removeprefix("LicenseRef-"),
-                "extractedText": "See the file of this name in the licenses directory of the "
-                "ebuild repository.",
+                "extractedText": texts.get(reference, NO_TEXT),
             }
             for reference in references
         ],
@@ -91,9 +104,15 @@ def _spdx_package(name: str, package: Package) -> dict[str, Any]:
     }
 
 
-def _spdx_id(package: Package) -> str:
-    name = f"{package.name}-{package.version}-{package.slot}"
-    return "SPDXRef-" + re.sub(r"[^A-Za-z0-9.-]", "-", name)
+def _spdx_ids(packages: Sequence[Package]) -> dict[str, Package]:
+    """Return the packages by identifiers, numbered where SPDX's alphabet makes them the same."""
+    found: dict[str, Package] = {}
+    for package in packages:
+        name = f"{package.name}-{package.version}-{package.slot}"
+        first = "SPDXRef-" + re.sub(r"[^A-Za-z0-9.-]", "-", name)
+        spelled = (first if number == 1 else f"{first}-{number}" for number in count(1))
+        found[next(each for each in spelled if each not in found)] = package
+    return found
 
 
 def _relation(subject: str, kind: str, other: str) -> dict[str, str]:
@@ -101,9 +120,13 @@ def _relation(subject: str, kind: str, other: str) -> dict[str, str]:
 
 
 def cyclonedx(
-    image: Mapping[str, Any], packages: Sequence[Package], *, epoch: int
+    image: Mapping[str, Any],
+    packages: Sequence[Package],
+    *,
+    epoch: int,
+    repositories: Sequence[Path] = (),
 ) -> dict[str, Any]:
-    """Return the CycloneDX document of an image."""
+    """Return the CycloneDX document of an image, which has no texts of licences."""
     whole: dict[str, Any] = {"type": "file", "bom-ref": "image", "name": image["file"]}
     if "sha256" in image:
         whole["hashes"] = [{"alg": "SHA-256", "content": image["sha256"]}]

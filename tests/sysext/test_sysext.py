@@ -30,11 +30,13 @@ from flatcar_prefix.sysext import (
     build,
     licences,
     run_cli,
+    sbom,
     sums,
     sysext,
 )
 from flatcar_prefix.sysext.cli import options, source_date_epoch
 from flatcar_prefix.sysext.images import FORMATS
+from flatcar_prefix.sysext.manifest import Package
 from flatcar_prefix.sysext.release import Release, check
 from flatcar_prefix.sysext.selection import select
 from flatcar_prefix.sysext.sysupdate import transfer
@@ -295,6 +297,45 @@ def test_cyclonedx_lists_every_package_and_its_licence(shipped: Prefix, tmp_path
     assert set(found["dependencies"][0]["dependsOn"]) == references
 
 
+def package(name: str, version: str = "1", slot: str = "0", licence: str = "MIT") -> Package:
+    return Package(name, version, slot, "gentoo", licence, licences.spdx(licence), "", "")
+
+
+def test_a_package_url_is_percent_encoded() -> None:
+    assert package("x11-libs/gtk+", "3.24-r1").purl == "pkg:ebuild/x11-libs/gtk%2B@3.24-r1"
+
+
+def test_packages_whose_identifiers_would_be_the_same_are_all_listed() -> None:
+    names = ["a-b/c+", "a-b/c_", "a-b/c--1", "a/b-c+"]
+    bill = sbom.spdx({"name": "x", "file": "x", "content": "y"}, [*map(package, names)], epoch=0)
+    assert [p["name"] for p in bill["packages"]] == ["x", *names]
+    identifiers = [p["SPDXID"] for p in bill["packages"]]
+    assert len(set(identifiers)) == len(identifiers)
+    assert all(re.fullmatch(r"SPDXRef-[A-Za-z0-9.-]+", each) for each in identifiers)
+    contained = [r["relatedSpdxElement"] for r in bill["relationships"][1:]]
+    assert contained == identifiers[1:]
+
+
+def test_a_licence_without_a_name_in_spdx_comes_with_its_text(
+    own_prefix: Prefix, tmp_path: Path
+) -> None:
+    (own_prefix.final.eroot / "var/db/pkg/app-misc/hello-1.2-r3/LICENSE").write_text(
+        "|| ( my-own+ other ) x? ( MIT )\n"
+    )
+    texts = own_prefix.repositories[0].location / "licenses"
+    texts.mkdir()
+    (texts / "my-own+").write_bytes(b"Do what you like, \xe9.\n")
+    quick(own_prefix, tmp_path / "test.tar", sbom="spdx")
+    found = {
+        info["licenseId"]: info["extractedText"]
+        for info in document(tmp_path, "test.spdx.json")["hasExtractedLicensingInfos"]
+    }
+    assert found == {
+        "LicenseRef-my-own-or-later": "Do what you like, \ufffd.\n",
+        "LicenseRef-other": sbom.NO_TEXT,
+    }
+
+
 @pytest.mark.parametrize(
     ("licence", "expression"),
     [
@@ -303,6 +344,13 @@ def test_cyclonedx_lists_every_package_and_its_licence(shipped: Prefix, tmp_path
         ("|| ( MIT GPL-2+ )", "MIT OR GPL-2.0-or-later"),
         ("ZLIB || ( MIT BSD-2 )", "Zlib AND (MIT OR BSD-2-Clause)"),
         ("|| ( MIT ( BSD ZLIB ) )", "MIT OR (BSD-3-Clause AND Zlib)"),
+        ("GPL-3+ GCC-exception-3.1", "GPL-3.0-or-later WITH GCC-exception-3.1"),
+        ("MIT GPL-3+ GCC-exception-3.1", "MIT AND GPL-3.0-or-later WITH GCC-exception-3.1"),
+        (
+            "GPL-3+ LGPL-3+ || ( GPL-3+ gcc-runtime-library-exception-3.1 )",
+            "GPL-3.0-or-later AND LGPL-3.0-or-later"
+            " AND (GPL-3.0-or-later OR GPL-3.0-or-later WITH GCC-exception-3.1)",
+        ),
         ("gcc-runtime-library-exception-3.1", "LicenseRef-gcc-runtime-library-exception-3.1"),
         ("foo? ( MIT ) BSD", "BSD-3-Clause"),
         ("", "NOASSERTION"),
