@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# ruff: noqa: PTH110
 # Paths are strings here, as Portage has them; pathlib costs a query time.
 """Show what changed in a package: its ChangeLog, or else its repository's commits.
 
@@ -11,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from flatcar_prefix.equery.cli import Session
@@ -61,14 +61,14 @@ def run(given: Given, operands: list[str], session: Session) -> int:
 
 def _entries(package: Package, session: Session) -> list[Entry]:
     """All entries, the latest first; `QueryError` where nothing was written down."""
-    ebuild, tree = session.target.origin(package.cpv)
+    ebuild, _ = session.target.origin(package.cpv)
     directory = os.path.dirname(ebuild or "")
     try:
         with open(os.path.join(directory, "ChangeLog"), "rb") as file:
             return split_changelog(file.read(_MAX_BYTES).decode("utf-8", "replace"))
     except OSError:
         pass
-    entries = _commits(tree or session.target.main_location, directory)
+    entries = _commits(directory, package.cp, session.target.env) if directory else []
     if not entries:
         raise QueryError(f"No ChangeLog for {package.cp}, and no commits about it")
     return entries
@@ -90,18 +90,28 @@ def split_changelog(text: str) -> list[Entry]:
     return entries
 
 
-def _commits(repository: str, directory: str) -> list[Entry]:
-    """What git recorded about a package's directory."""
-    if not os.path.exists(os.path.join(repository, ".git")):
-        return []
-    command = ["git", "-C", repository, "log", "--no-color", "--date=short", "--name-status"]
-    command += ["--format=%x1e%h %ad; %an <%ae>%n%w(0,2,2)%B%x1f", "--", directory]
+def _commits(directory: str, cp: str, env: Mapping[str, str]) -> list[Entry]:
+    """What git recorded about a package's directory, in whatever checkout that is.
+
+    The repository may be a directory of the checkout: git looks above for it.
+    """
+    command = ["git", "-C", directory, "log", "--no-color", "--date=short", "--name-status"]
+    command += ["--format=%x1e%h %ad; %an <%ae>%n%w(0,2,2)%B%x1f", "--", "."]
     try:
-        done = subprocess.run(command, capture_output=True, check=False)
+        done = subprocess.run(command, capture_output=True, check=False, env={**env, "LC_ALL": "C"})
     except OSError:
         return []
+    if done.returncode:
+        _refused(done.stderr.decode("utf-8", "replace"), cp)
     text = done.stdout.decode("utf-8", "replace")
     return [_commit(record) for record in text.split("\x1e")[1:]]
+
+
+def _refused(said: str, cp: str) -> None:
+    """`QueryError` with git's own reason, unless it is that there is no checkout, or none yet."""
+    reason = said.partition("\n")[0].removeprefix("fatal: ")
+    if not reason.startswith("not a git repository") and "have any commits yet" not in reason:
+        raise QueryError(f"No ChangeLog for {cp}, and git shows no commits: {reason}")
 
 
 def _commit(record: str) -> Entry:

@@ -57,6 +57,8 @@ def find(query: Query, session: Session, where: Where, *, announce: bool = False
     With `announce`, what is searched for is printed first, where that helps a reader.
     """
     screen = session.screen
+    if not (where.installed or where.tree or where.overlay):
+        _nowhere()
     wordy = screen.verbose if not (query.is_set or query.is_pattern) else not screen.piping
     if announce and wordy and not screen.quiet:
         _print_summary(query, session)
@@ -104,8 +106,6 @@ def _named(text: str, target: Target, where: Where) -> list[str]:
     if where.tree or where.overlay:
         found = _tree_matches(text, target, masked=where.masked, installed=where.installed)
         return found if where.installed else [c for c in found if c not in target.installed]
-    if not where.installed:
-        _nowhere()
     try:
         return target.match_installed(text)
     except Ambiguous as error:
@@ -122,8 +122,6 @@ def _nowhere() -> None:
 def candidates(target: Target, where: Where) -> Iterable[str]:
     """Every package there is to look at."""
     if not (where.tree or where.overlay):
-        if not where.installed:
-            _nowhere()
         return target.installed.cpv_all()
     in_tree = target.all_in_tree()
     if where.installed:

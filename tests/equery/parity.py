@@ -69,6 +69,8 @@ list nothing
 -N list -b '*'
 -N list -e alpha
 list -I alpha
+-N list -I alpha
+-N list -I '*'
 -N files alpha
 files alpha
 -q files alpha

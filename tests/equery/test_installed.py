@@ -114,6 +114,14 @@ def test_list_says_why_a_package_is_masked(equery: Equery) -> None:
     assert answer.lines[-1] == " * See the bug."
 
 
+@pytest.mark.parametrize("operand", ["alpha", "*", "@mine"])
+def test_list_of_nothing_at_all_announces_no_search(equery: Equery, operand: str) -> None:
+    answer = equery("-C", "list", "-I", operand, tty=True)
+    assert answer.code == 1
+    assert "Searching" not in answer.out
+    assert "Not searching in installed, Portage tree, or overlay" in answer.err
+
+
 def test_list_without_a_match_is_silent_in_a_pipe_and_speaks_on_a_terminal(
     equery: Equery,
 ) -> None:

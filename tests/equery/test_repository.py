@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 
 import pytest
@@ -224,6 +225,42 @@ def test_changes_are_read_from_git_where_there_is_no_changelog(
         assert "  app-misc/zeta: new package" in answer.lines
     finally:
         subprocess.run(["rm", "-rf", str(prefix.repo / ".git")], check=True)
+
+
+def test_changes_are_read_from_a_checkout_that_the_repository_is_a_part_of(
+    equery: Equery, prefix: Fixture
+) -> None:
+    top = prefix.repo.parent
+    git = ["git", "-C", str(top), "-c", "user.name=A", "-c", "user.email=a@example.org"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    try:
+        for name in ("zeta", "docs"):
+            subprocess.run([*git, "add", f"{prefix.repo.name}/app-misc/{name}"], check=True)
+            subprocess.run([*git, "commit", "-q", "-m", f"app-misc/{name}: new"], check=True)
+        lines = equery("changes", "--full", "zeta").lines
+        assert "  app-misc/zeta: new" in lines
+        assert "  app-misc/docs: new" not in lines
+    finally:
+        subprocess.run(["rm", "-rf", str(top / ".git")], check=True)
+
+
+@pytest.mark.needs_root
+def test_what_git_says_when_it_refuses_is_passed_on_in_one_line(
+    equery: Equery, prefix: Fixture
+) -> None:
+    """A checkout of somebody else's, say: safe.directory in git-config(1)."""
+    checkout = prefix.repo.parent / ".git"
+    subprocess.run(["git", "init", "-q", str(checkout.parent)], check=True)
+    try:
+        os.chown(checkout, 65534, 65534)
+        os.chown(checkout.parent, 65534, 65534)
+        answer = equery("changes", "zeta")
+        assert answer.code == 1
+        (line,) = answer.err.splitlines()
+        assert "dubious ownership" in line
+    finally:
+        os.chown(checkout.parent, 0, 0)
+        subprocess.run(["rm", "-rf", str(checkout)], check=True)
 
 
 @pytest.mark.parametrize("query", "belongs changes check depends depgraph files has hasuse "
