@@ -141,9 +141,16 @@ _flatcar_prefix_completer_of() {
 	[[ ${completer} != _minimal && ${completer} != _comp_complete_minimal ]] || completer=
 }
 
-# Completes the arguments of <tool>-prefix-<name> as those of the tool.
+# Stands for the wrapper and the word for its root, of the function that follows.
+_flatcar_prefix_rooted() {
+	"${wrapper/#"~/"/"${HOME}/"}" "${root}" "$@"
+}
+
+# Completes the arguments of <tool>-prefix-<name> as those of the tool. What a completer asks
+# the command that it is given, packages or options, it has to ask of the prefix.
 _flatcar_prefix_wrapper() {
 	local wrapper=${COMP_WORDS[0]} typed=${COMP_WORDS[COMP_CWORD]} tool first completer own=()
+	local root asked=${wrapper}
 	tool=${wrapper##*/}
 	tool=${tool%%-prefix-*}
 	first=${COMP_WORDS[1]}
@@ -157,6 +164,8 @@ _flatcar_prefix_wrapper() {
 			COMP_POINT=$((COMP_POINT - ${#first} - 1))
 			COMP_CWORD=$((COMP_CWORD - 1))
 			COMP_WORDS=("${wrapper}" "${COMP_WORDS[@]:2}")
+			root=${first}
+			asked=_flatcar_prefix_rooted
 			;;
 		*) ;;
 		esac
@@ -167,7 +176,7 @@ _flatcar_prefix_wrapper() {
 	COMPREPLY=()
 	_flatcar_prefix_completer_of "${tool}"
 	if [[ -n ${completer} ]]; then
-		"${completer}" "${tool}" "${typed}" "${COMP_WORDS[COMP_CWORD - 1]}"
+		"${completer}" "${asked}" "${typed}" "${COMP_WORDS[COMP_CWORD - 1]}"
 	else
 		compopt -o default 2>/dev/null || :
 	fi

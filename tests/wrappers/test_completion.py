@@ -91,7 +91,8 @@ def test_names_of_prefixes(bare: InUse) -> None:
 def test_a_wrapper_completes_as_its_tool_does() -> None:
     line = "equery-prefix-my-stuff-amd64-usr list ap"
     assert complete(line, before=EQUERY) == [
-        "words:equery list ap", "number:2", "line:equery list ap", "point:14", "given:equery ap list",
+        "words:equery list ap", "number:2", "line:equery list ap", "point:14",
+        f"given:{line.split()[0]} ap list",
     ]  # fmt: skip
 
 
@@ -100,6 +101,32 @@ def test_the_word_for_the_root_is_not_the_tools() -> None:
     assert complete(line, before=EQUERY)[:4] == [
         "words:equery list ap", "number:2", "line:equery list ap", "point:14",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"), [("", "--list-all"), ("--staging ", "--staging --list-all")]
+)
+@pytest.mark.parametrize("home", ["", "~"])
+def test_what_a_completer_asks_it_asks_of_the_prefix(
+    tmp_path: Path, words: str, asked: str, home: str
+) -> None:
+    """pkg-config's, say, runs the command that it is given: the host's libraries are no answer."""
+    wrapper = tmp_path / "pkg-config-prefix-my"
+    wrapper.write_text('#!/bin/sh\necho "libprefix:$*"\n')
+    wrapper.chmod(0o755)
+    before = """
+pkg-config() { echo libhost; }
+_pkg_config_completer() {
+	local command
+	eval "command=${1}"
+	mapfile -t COMPREPLY < <("${command}" --list-all)
+}
+complete -F _pkg_config_completer pkg-config
+"""
+    place = home or str(tmp_path)
+    line = f"{place}/pkg-config-prefix-my {words}--exists libp"
+    offered = complete(line, before=before, env={"HOME": str(tmp_path)})
+    assert offered == [f"libprefix:{asked}"]
 
 
 def test_the_first_word_may_choose_the_root() -> None:
