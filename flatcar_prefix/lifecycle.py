@@ -9,6 +9,7 @@ to half a prefix.
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -214,6 +215,8 @@ def _plan(sdk: sdks.Sdk, asked: Request) -> Prefix:
         created=time.time(),
     )
     _refuse_unspellable(prefix)
+    if prefix.with_gcc:
+        _check_compiler(prefix)
     return prefix
 
 
@@ -224,6 +227,35 @@ def _refuse_unspellable(prefix: Prefix) -> None:
             makeconf.make_conf(root, jobs=jobs(), launcher=sdks.launch()).encode()
     except ValueError as error:
         raise UsageError(str(error), hint="Name a directory of letters that print.") from error
+
+
+def _check_compiler(prefix: Prefix) -> None:
+    """Raise :class:`PrefixError` where the repositories have no compiler for ``--with-gcc``.
+
+    Keywords and masks count, so Portage is asked, by a configuration that is gone again
+    when this returns.
+    """
+    with tempfile.TemporaryDirectory(prefix="flatcar-prefix-") as directory:
+        here = Path(directory)
+        trial = replace(
+            prefix,
+            staging_dir=here / "staging",
+            final_dir=here / "final",
+            distdir=here / "distfiles",
+            depcachedir=here / "depcache",
+        )
+        features = configroot.features(trial)
+        buildhost.write(trial, features=features)
+        configroot.write(trial.staging, jobs=1, launcher=sdks.launch(), features=features)
+        portdb = trial.staging.portdb
+        found = portdb.xmatch("bestmatch-visible", bootstrapping.GCC)
+        portdb.close_caches()
+    if not found:
+        raise PrefixError(
+            f"no repository has a {bootstrapping.GCC} that is not masked, for --with-gcc",
+            hint="Leave --with-gcc out, or name a checkout that has one by --scripts_dir, or an"
+            " overlay by --custom_ebuild_overlays.",
+        )
 
 
 def _create(sdk: sdks.Sdk, prefix: Prefix) -> None:

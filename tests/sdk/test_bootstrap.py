@@ -305,6 +305,47 @@ def test_a_last_stage_that_comes_before_the_first_is_refused(machine: Machine) -
     assert not machine.staging("boot").exists()
 
 
+class TestWithGcc:
+    """``--with-gcc``, where the tree has one."""
+
+    @pytest.mark.parametrize("keywords", [None, "~amd64 ~arm64", "-* x86"])
+    def test_without_one_that_can_be_built_nothing_is_begun(
+        self, machine: Machine, keywords: str | None
+    ) -> None:
+        if keywords is not None:
+            self.gcc(machine, keywords)
+        before = sorted(machine.base.rglob("*"))
+        said = machine.try_setup("--with-gcc", "boot", "/usr/local/boot")
+        assert said.returncode == 1
+        what, hint = two_lines(said)
+        assert "sys-devel/gcc" in what
+        assert "--with-gcc" in hint
+        made = {path for path in machine.base.rglob("*") if path not in before}
+        # A lock, and the directory that it is in.
+        assert [path for path in made if not path.is_relative_to(machine.base / "state")] == []
+
+    def test_staging_has_it_and_both_roots_the_toolchains_runtime(self, machine: Machine) -> None:
+        boot = Bootstrap(machine)
+        self.gcc(machine, "amd64 arm64")
+        machine.ok(*boot.command, "--with-gcc")
+        boot.assert_complete()
+        assert "sys-devel/gcc-12" in boot.prefix.installed("staging")
+        assert "sys-devel/gcc-12" not in boot.prefix.installed("final")
+        log = (boot.prefix.staging_dir / "logs/bootstrap-runtime.log").read_text()
+        order = re.findall(r"Emerging .* (\S+)::", log)
+        assert order == ["prefix/gcc-runtime-1", "virtual/libc-2", "sys-devel/gcc-12"]
+
+    def gcc(self, machine: Machine, keywords: str) -> None:
+        directory = machine.repos / "gentoo-subset/sys-devel/gcc"
+        directory.mkdir(parents=True)
+        text = STAND_IN.format(slot="12", rdepend="", orders=machine.base)
+        text = text.replace('KEYWORDS="amd64 arm64"', f'KEYWORDS="{keywords}"')
+        (directory / "gcc-12.ebuild").write_text(text)
+        categories = machine.repos / "gentoo-subset/profiles/categories"
+        if "sys-devel" not in categories.read_text().split():
+            categories.write_text(categories.read_text() + "sys-devel\n")
+
+
 WANTED = """\
 EAPI=8
 DESCRIPTION="What the C library wants at run time, linked with it"
