@@ -173,7 +173,7 @@ def test_a_bootstrap_that_is_killed_goes_on_where_it_stopped(machine: Machine) -
     at = (
         ("baselayout", ">>> Emerging (1 of 1) sys-apps/baselayout"),
         ("os-headers", ">>> Installing (1 of"),
-        ("libc", ">>> Emerging (2 of"),
+        ("libc", ">>> Emerging (1 of 1) prefix/imported-libc"),
     )
     for stage, text in at:
         with (machine.base / "out").open("w") as out:
