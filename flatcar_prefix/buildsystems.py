@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """How configure, CMake and Meson are told to find the prefix's libraries, not the host's.
 
-Texts of files that lie beside the prefix's tools; make.conf names them. Packages whose
-ebuilds bring files of their own for this (Gentoo's cmake and meson eclasses do) are not
-affected: what is said on a command line wins over all of these.
+Texts of files that lie beside the prefix's tools; make.conf names them. They are for
+packages that bring nothing of their own for this. Gentoo's cmake and meson eclasses do: they
+make files of CC, PKG_CONFIG and the like, which lead to the prefix's tools, and of what the
+ebuild has chosen in their place. CMake prefers what is said on its command line; Meson has no
+variable that names a cross file, so only who asks for ours gets it.
 """
 
 from __future__ import annotations
@@ -46,7 +48,8 @@ def variables(prefix: Prefix) -> dict[str, str]:
     return {
         "CONFIG_SITE": os.fspath(here / CONFIG_SITE),
         "CMAKE_TOOLCHAIN_FILE": os.fspath(here / CMAKE_TOOLCHAIN),
-        "MYMESONARGS": f"--cross-file={here / MESON_CROSS}",
+        # Not by MYMESONARGS: that is the user's, and comes behind the eclass's own cross file.
+        "FLATCAR_PREFIX_MESON_CROSS": os.fspath(here / MESON_CROSS),
     }
 
 

@@ -125,9 +125,40 @@ src_install() {{ DESTDIR="${{D}}" ninja -C build install || die; }}
     "meson": f"""
 src_unpack() {{ {COPY}; }}
 src_configure() {{
-	meson setup ${{MYMESONARGS}} --prefix="${{EPREFIX}}/usr" --bindir=bin src build || die
+	meson setup --cross-file="${{FLATCAR_PREFIX_MESON_CROSS}}" --prefix="${{EPREFIX}}/usr" \\
+		--bindir=bin src build || die
 }}
 src_compile() {{ ninja -v -C build || die; }}
+src_install() {{ DESTDIR="${{D}}" ninja -C build install || die; }}
+""",
+    # As the meson eclass does, for an ebuild that has chosen another compiler.
+    "mesonclass": f"""
+src_unpack() {{ {COPY}; }}
+src_configure() {{
+	sed -i s/testbs-meson/testbs-mesonclass/ src/meson.build || die
+	printf '#!/bin/sh\\nexec %s -DCHOSEN "$@"\\n' "${{CC}}" > chosen || die
+	chmod +x chosen || die
+	cat > own.ini <<-EOF || die
+	[binaries]
+	c = '${{PWD}}/chosen'
+	ar = '$(type -P "${{AR}}")'
+	strip = '$(type -P "${{STRIP}}")'
+	pkgconfig = '${{PKG_CONFIG}}'
+	pkg-config = '${{PKG_CONFIG}}'
+	[host_machine]
+	system = 'linux'
+	cpu_family = 'x86_64'
+	cpu = 'x86_64'
+	endian = 'little'
+	EOF
+	meson setup --cross-file own.ini --prefix="${{EPREFIX}}/usr" --bindir=bin src build \\
+		${{MYMESONARGS}} || die
+}}
+src_compile() {{
+	ninja -v -C build > ran || die
+	cat ran
+	grep -q "${{PWD}}/chosen .*program.c" ran || die "another compiler than the ebuild's"
+}}
 src_install() {{ DESTDIR="${{D}}" ninja -C build install || die; }}
 """,
     "configure": f"""
@@ -229,7 +260,7 @@ def packages(overlay: Overlay) -> list[str]:
         files = {"program.c": PROGRAM_C}
         if name == "cmake":
             files["CMakeLists.txt"] = CMAKE
-        elif name == "meson":
+        elif name in ("meson", "mesonclass"):
             files["meson.build"] = MESON
         elif name == "configure":
             files |= {"Makefile.in": MAKEFILE_IN, "configure": _configure()}
