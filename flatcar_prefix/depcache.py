@@ -9,7 +9,9 @@ serves all that use the same repositories.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from flatcar_prefix import portage_api
@@ -46,41 +48,62 @@ def _cached(portdb: Any, cpv: str) -> bool:
     path, location = portdb.findname2(cpv, myrepo=getattr(cpv, "repo", None))
     if path is None:
         return True
-    metadata, _ebuild_hash = portdb._pull_valid_cache(cpv, path, location)
-    return metadata is not None
+    return portage_api.is_cached(portdb, cpv, path, location)
 
 
 def warm(prefix: Prefix, *, jobs: int, say: Quiet) -> Outcome:
     """Source every ebuild whose metadata are not cached, ``jobs`` at once.
 
-    What ``emerge --regen`` does (``_emerge.MetadataRegen``), for all repositories of the
-    prefix, with progress told to ``say``.
+    What ``emerge --regen`` does, for all repositories of the prefix, with progress told
+    to ``say``.
     """
-    from _emerge.MetadataRegen import MetadataRegen
+    return warm_all([prefix], jobs=jobs, say=say)
 
+
+def warm_all(prefixes: Iterable[Prefix], *, jobs: int, say: Quiet) -> Outcome:
+    """Do :func:`warm` for all repositories that any of the prefixes has, each one once."""
+    done: set[tuple[Path, str]] = set()
+    outcomes = []
+    for prefix in prefixes:
+        there = {(prefix.depcachedir, location) for location in prefix.staging.portdb.porttrees}
+        if left := there - done:
+            outcomes.append(_warm(prefix, {location for _, location in left}, jobs, say))
+        done |= there
+    failed = {cpv for outcome in outcomes for cpv in outcome.failed}
+    return Outcome(sum(o.ebuilds for o in outcomes), tuple(sorted(failed)))
+
+
+def _warm(prefix: Prefix, locations: set[str], jobs: int, say: Quiet) -> Outcome:
     portdb = prefix.staging.portdb
+    everything = portdb.porttrees
+    # egencache, too, names by this the repositories that it works on.
+    portdb.porttrees = [location for location in everything if location in locations]
+    try:
+        return _regenerate(prefix, portdb, jobs, say)
+    finally:
+        portdb.porttrees = everything
+        portdb.close_caches()
+
+
+def _regenerate(prefix: Prefix, portdb: Any, jobs: int, say: Quiet) -> Outcome:
     total = sum(len(portdb.cp_list(cp)) for cp in portdb.cp_all())
     progress = _Progress(total, say)
     with portage_api.build_host(prefix.staging.environment().get("PORTAGE_OVERRIDE_EPREFIX")):
-        regen = MetadataRegen(portdb, consumer=progress, max_jobs=jobs)
-        with portage_api.silent():
-            regen.start()
-            regen.wait()
-    portdb.close_caches()
+        portage_api.regenerate(portdb, progress, jobs=jobs)
     return Outcome(total, tuple(sorted(progress.failed)))
 
 
 class _Progress:
-    """Is told of each ebuild, as ``MetadataRegen`` tells its consumer."""
+    """Is told of each ebuild, and whether its metadata are known by now."""
 
     def __init__(self, total: int, say: Quiet) -> None:
         self._total, self._say = total, say
         self._number = 0
         self.failed: set[str] = set()
 
-    def __call__(self, cpv: str, _repository: str, metadata: object, *_details: object) -> None:
+    def __call__(self, cpv: str, known: bool) -> None:
         self._number += 1
-        if metadata is None:
-            self.failed.add(str(cpv))
+        if not known:
+            self.failed.add(cpv)
         if self._number % 20 == 0 or self._number == self._total:
             self._say.alive(f"metadata: {self._number} of {self._total}, {cpv}")
