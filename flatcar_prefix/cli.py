@@ -91,7 +91,7 @@ def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     args = parser.parse_args(words)
     handler: Handler = args.handler
-    if handler in _CHANGING:
+    if handler in _CHANGING or getattr(args, "changing", _nothing)(args):
         verb = ["setup"] if parser.prog == "setup_prefix" else []
         privileges.become_root([*verb, *words])
     return handler(args)
@@ -127,7 +127,8 @@ _MODULE_VERBS = {
     "run": ("run a program where nothing but the prefix exists", "flatcar_prefix.sandbox"),
     "sysext": ("make a system extension image of a prefix", "flatcar_prefix.sysext"),
 }
-"""Verbs that are a module's: its ``add_arguments`` and ``run_cli``, loaded when asked for."""
+"""Verbs that are a module's: its ``add_arguments`` and ``run_cli``, loaded when asked for. Its
+``is_changing`` says which arguments write to a prefix, where any do."""
 
 
 def _verb(verbs: Any, name: str, help_text: str) -> argparse.ArgumentParser:
@@ -146,7 +147,7 @@ def _module_parser(parser: argparse.ArgumentParser, module: str) -> None:
     def handler(args: argparse.Namespace) -> int:
         return int(loaded.run_cli(registry.load(args.name, board=args.board), args))
 
-    parser.set_defaults(handler=handler)
+    parser.set_defaults(handler=handler, changing=getattr(loaded, "is_changing", _nothing))
 
 
 def _verify_parser(parser: argparse.ArgumentParser, verb: str | None) -> None:
@@ -403,7 +404,7 @@ def _overlays_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=("list", "add", "remove"), nargs="?", default="list")
     parser.add_argument("overlay", nargs="*", help="directories; to remove, names will do")
     parser.add_argument("--board", help="which of several boards")
-    parser.set_defaults(handler=_overlays)
+    parser.set_defaults(handler=_overlays, changing=lambda args: args.action != "list")
 
 
 def _overlays(args: argparse.Namespace) -> int:
@@ -422,7 +423,7 @@ def _overlays(args: argparse.Namespace) -> int:
 
 
 def _regen_parser(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="<name>", nargs="?", help="default: any prefix; all share")
+    parser.add_argument("name", metavar="<name>", nargs="?", help="default: all prefixes")
     parser.add_argument("--board", help="which of several boards")
     parser.add_argument("--jobs", type=int, help="how many at once (default: this machine's cores)")
     parser.set_defaults(handler=_regen)
@@ -431,16 +432,22 @@ def _regen_parser(parser: argparse.ArgumentParser) -> None:
 def _regen(args: argparse.Namespace) -> int:
     from flatcar_prefix import depcache
 
-    known = registry.list_prefixes()
-    if not args.name and not known:
-        raise PrefixError("there is no prefix", hint="Make one first: setup_prefix <name> <path>.")
-    prefix = registry.load(args.name, board=args.board) if args.name else known[0]
     with Talkative() as say:
-        outcome = depcache.warm(prefix, jobs=args.jobs or lifecycle.jobs(), say=say)
+        known = _prefixes_to_warm(args)
+        outcome = depcache.warm_all(known, jobs=args.jobs or lifecycle.jobs(), say=say)
     messages.info(f"the metadata of {outcome.ebuilds} ebuilds are cached")
     for cpv in outcome.failed:
         messages.warning(f"{cpv} cannot be sourced")
     return 1 if outcome.failed else 0
+
+
+def _prefixes_to_warm(args: argparse.Namespace) -> list[Prefix]:
+    if args.name:
+        return [registry.load(args.name, board=args.board)]
+    known = [p for p in registry.list_prefixes() if args.board in (None, p.board.name)]
+    if not known:
+        raise PrefixError("there is no prefix", hint="Make one first: setup_prefix <name> <path>.")
+    return known
 
 
 def _doctor_parser(parser: argparse.ArgumentParser) -> None:
@@ -457,5 +464,9 @@ def _doctor(args: argparse.Namespace) -> int:
     return 0 if all(check.ok or not check.needed for check in checks) else 1
 
 
-_CHANGING: tuple[Handler, ...] = (_setup, _uninstall, _update, _overlays, _regen)
-"""What writes to a prefix, and so needs root in the SDK container."""
+_CHANGING: tuple[Handler, ...] = (_setup, _uninstall, _update, _regen)
+"""What writes to a prefix whatever its arguments are, and so needs root in the SDK container."""
+
+
+def _nothing(_args: argparse.Namespace) -> bool:
+    return False

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from flatcar_prefix import guards, lifecycle, repositories as repos
+from flatcar_prefix import guards, lifecycle, registry, repositories as repos, wrappers
 from flatcar_prefix.errors import PrefixError
 from flatcar_prefix.messages import QUIET, Quiet
 from flatcar_prefix.prefix import Prefix, Repository
@@ -26,12 +27,15 @@ def add(prefix: Prefix, locations: Sequence[Path | str], *, say: Quiet = QUIET) 
     refuses; nothing is changed then.
     """
     paths = [Path(location).absolute() for location in locations]
-    found = repos.add_overlays(prefix.repositories, prefix.main_repo, paths)
-    return _change(prefix, found, say)
+    return _change(prefix, lambda p: repos.add_overlays(p.repositories, p.main_repo, paths), say)
 
 
 def remove(prefix: Prefix, names: Sequence[str], *, say: Quiet = QUIET) -> Prefix:
     """Take overlays away, each named by its name or its directory; return the prefix."""
+    return _change(prefix, lambda now: _without(now, names), say)
+
+
+def _without(prefix: Prefix, names: Sequence[str]) -> tuple[Repository, ...]:
     known = {word: r for r in custom(prefix) for word in (r.name, str(r.location))}
     gone = []
     for name in names:
@@ -44,10 +48,20 @@ def remove(prefix: Prefix, names: Sequence[str], *, say: Quiet = QUIET) -> Prefi
         gone.append(overlay)
     left = tuple(r for r in prefix.repositories if r not in gone)
     repos.check_masters(left)
-    return _change(prefix, left, say)
+    return left
 
 
-def _change(prefix: Prefix, repositories: tuple[Repository, ...], say: Quiet) -> Prefix:
-    """Write the configuration for these repositories; put the old one back if that fails."""
+def _change(
+    prefix: Prefix, wanted: Callable[[Prefix], tuple[Repository, ...]], say: Quiet
+) -> Prefix:
+    """Write the configuration for other repositories; put the old one back if that fails.
+
+    ``wanted`` is asked of the prefix as it is once nobody else can change it any more.
+    """
     with guards.locked_prefix(prefix):
-        return lifecycle.reconfigure(prefix, replace(prefix, repositories=repositories), say=say)
+        now = registry.load(os.fspath(prefix.staging_dir))
+        changed = lifecycle.reconfigure(now, replace(now, repositories=wanted(now)), say=say)
+        if changed.complete and changed.native_host:
+            # They name the repositories, see hostrepos.
+            wrappers.generate(changed)
+        return changed

@@ -29,11 +29,16 @@ def remember(sdk: sdks.Sdk, prefix: Prefix) -> None:
 
 def _staging_dirs(sdk: sdks.Sdk) -> Iterator[Path]:
     for board in BOARDS.values():
-        base = sdk.staging_dir(board, "x").parent
-        if base.is_dir():
-            yield from sorted(base.iterdir())
-    if links_dir(sdk).is_dir():
-        yield from (Path(os.readlink(link)) for link in sorted(links_dir(sdk).iterdir()))
+        yield from _entries(sdk.staging_dir(board, "x").parent)
+    yield from (Path(os.readlink(link)) for link in _entries(links_dir(sdk)))
+
+
+def _entries(directory: Path) -> list[Path]:
+    """Return what is in a directory; nothing for one that this user may not look into."""
+    try:
+        return sorted(directory.iterdir())
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return []
 
 
 def forget(sdk: sdks.Sdk, prefix: Prefix) -> None:

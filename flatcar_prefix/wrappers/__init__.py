@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from flatcar_prefix.wrappers.cli import (
     add_arguments as add_arguments,
+    is_changing as is_changing,
     listed as listed,
     run_cli as run_cli,
 )

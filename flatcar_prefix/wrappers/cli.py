@@ -41,6 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="as JSON, for programs")
 
 
+def is_changing(args: argparse.Namespace) -> bool:
+    """Return whether wrappers are going to be written."""
+    return not (args.list or args.check)
+
+
 def run_cli(prefix: Prefix, args: argparse.Namespace) -> int:
     """Write the wrappers, list them or check them; return the exit code."""
     if args.list:

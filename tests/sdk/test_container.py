@@ -371,6 +371,8 @@ class TestOrdinaryUser:
             any_container.fp_command("list"),
             any_container.fp_command("show", "asked"),
             any_container.fp_command("doctor"),
+            any_container.fp_command("wrappers", "asked", "--list"),
+            any_container.fp_command("wrappers", "asked", "--check"),
             ["/usr/local/bin/portageq-prefix-asked", "envvar", "CHOST"],
             ["/usr/local/bin/equery-prefix-asked", "meta", "sys-apps/grep"],
         ):
@@ -378,6 +380,32 @@ class TestOrdinaryUser:
             assert said.stdout
             assert said.stderr == ""
         assert any_container.sudo_calls == before
+
+    def test_overlays_are_listed_without_sudo_and_changed_by_it(
+        self, make_container: Make
+    ) -> None:
+        container = make_container("repos")
+        own = Overlay(container.base / "mnt/host/source/own", "own")
+        container.setup("--bootstrap=none", "many", "/usr/local/many")
+        for command, calls in (
+            (["overlays", "many"], 0),
+            (["overlays", "many", "list"], 0),
+            (["overlays", "many", "add", "/mnt/host/source/own"], 1),
+            (["overlays", "many", "remove", own.name], 2),
+        ):
+            said = container.fp(*command, user="sdk")
+            assert said.returncode == 0, said.stderr
+            assert container.sudo_calls == calls, command
+
+    def test_wrappers_are_written_again_by_sudo(self, make_container: Make) -> None:
+        container = make_container("repos")
+        container.setup("--bootstrap=none", "worn", "/usr/local/worn")
+        wrapper = container.here("/usr/local/bin/emerge-prefix-worn-amd64-usr")
+        wrapper.unlink()
+        said = container.fp("wrappers", "worn", user="sdk")
+        assert said.returncode == 0, said.stderr
+        assert wrapper.exists()
+        assert container.sudo_calls == 1
 
     def test_a_wrong_argument_is_refused_before_sudo(self, any_container: Container) -> None:
         before = any_container.sudo_calls

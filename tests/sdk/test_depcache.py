@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from machine import InUse, Machine
+from machine import InUse, Machine, Overlay
 
 pytestmark = pytest.mark.needs_root
 
@@ -39,6 +39,20 @@ def test_another_prefix_finds_it_warm(machine: Machine, prefix: InUse) -> None:
     stamps = {p: p.stat().st_mtime_ns for p in (machine.base / "cache").rglob("grep-3.8")}
     machine.ok(other.wrapper("emerge"), "--stage", "--pretend", "sys-apps/grep")
     assert {p: p.stat().st_mtime_ns for p in stamps} == stamps
+
+
+def test_without_a_name_it_is_made_for_the_repositories_of_every_prefix(
+    machine: Machine, prefix: InUse
+) -> None:
+    for version, name in enumerate(("first", "second"), start=1):
+        own = Overlay(machine.base / name, name)
+        own.ebuild(f"test-{name}/only-{version}")
+        machine.setup(f"x-{name}", f"--custom_ebuild_overlays={own.path}")
+    done = machine.fp("regen", "--jobs=2")
+    assert done.returncode == 0, done.stderr
+    number = len([*machine.repos.glob("*/*/*/*.ebuild")]) + 2
+    assert f"the metadata of {number} ebuilds are cached" in done.stdout
+    assert {"only-1", "only-2"} <= sourced(machine)
 
 
 def test_an_ebuild_that_cannot_be_sourced_is_named_and_the_others_are_cached(

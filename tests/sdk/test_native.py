@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import pytest
 from furnishing import furnish, main_repository
+from machine import Overlay
 from sdk_container import SCRIPTS, Container, Run, add_portage
 
 from flatcar_prefix import buildhost
@@ -93,6 +94,17 @@ def test_plain_portage_says_nothing_either_where_it_is_pointed_at_a_root(
     said = run(native, "sh", "-c", script, "sh", code, "--info")
     assert "Repositories:" in said.stdout
     assert "/var/db/repos" not in said.stdout
+
+
+def test_an_overlay_that_is_added_later_is_known_to_every_wrapper(native: Container) -> None:
+    overlay = Overlay(native.base / "mnt/host/source/later", "later")
+    overlay.ebuild("test-later/only-1")
+    program(native, "setup", "--bootstrap=none", "grows", "/usr/local/grows")
+    program(native, "overlays", "grows", "add", "/mnt/host/source/later")
+    wrapper = "/usr/local/bin/portageq-prefix-grows"
+    said = run(native, wrapper, "best_visible", "/", "test-later/only")
+    assert said.stdout == "test-later/only-1\n"
+    program(native, "wrappers", "grows", "--check")
 
 
 def test_packages_are_built_and_installed(native: Container) -> None:

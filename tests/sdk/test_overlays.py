@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from machine import InUse, Machine, Overlay, two_lines
 
+from flatcar_prefix import overlays, prefix as prefixes
+
 pytestmark = pytest.mark.needs_root
 
 
@@ -67,6 +69,22 @@ def test_they_can_be_added_and_removed_while_the_prefix_lives(
     assert (listed(prefix), plan(prefix)) == (["second"], "second")
     assert machine.fp("overlays", "o", "remove", second.path).returncode == 0
     assert (listed(prefix), plan(prefix)) == ([], "gentoo-subset")
+
+
+def test_two_who_change_them_at_the_same_time_lose_nothing(
+    machine: Machine, first: Overlay, second: Overlay
+) -> None:
+    """Each has read the record before the other has written it."""
+    prefix = machine.setup("o")
+    one, other = (prefixes.read(prefix.staging_dir) for _ in range(2))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in machine.places.items():
+            patch.setenv(name, value)
+        overlays.add(one, [first.path])
+        overlays.add(other, [second.path])
+        assert listed(prefix) == ["first", "second"]
+        overlays.remove(one, ["second"])
+    assert (listed(prefix), plan(prefix)) == (["first"], "first")
 
 
 def test_an_overlay_may_be_mounted_read_only(machine: Machine, second: Overlay) -> None:
