@@ -292,6 +292,7 @@ EXPLAINED = {
     "depends --format='$cp' beta": "gentoolkit declares the documented --format=TMPL without one",
     "-N has --package zeta IUSE": "gentoolkit answers, and exits 1 all the same",
     "-N uses fake-alpha": "gentoolkit's order of the choices changes from call to call",
+    "which fake-alpha": "gentoolkit's order of the choices changes from call to call",
     "-N files --filter=doc,man,info base": "gentoolkit looks in /usr/share, not the prefix's",
     "-N files --filter=conf base": "gentoolkit looks in /etc, not the prefix's",
     "-N files --filter=cmd base": "gentoolkit knows PATH alone, not the prefix's directories",
