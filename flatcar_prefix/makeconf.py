@@ -255,6 +255,9 @@ def _own_variables(root: Root, *, launcher: Sequence[str]) -> Section:
             "FLATCAR_PREFIX_TOOLCHAIN_CC": prefix.toolchain.cc,
             "FLATCAR_PREFIX_TOOLCHAIN_CXX": prefix.toolchain.cxx,
             "FLATCAR_PREFIX_TOOLCHAIN_SYSROOT": prefix.toolchain.sysroot,
+            "FLATCAR_PREFIX_TOOLCHAIN_VERSION": prefix.toolchain.version,
+            "FLATCAR_PREFIX_TOOLCHAIN_LIBC": prefix.toolchain.libc_version,
+            "FLATCAR_PREFIX_TOOLCHAIN_LIBDIR": prefix.toolchain.multilib,
             "FLATCAR_PREFIX_RUN": shlex.join(launcher),
             "FLATCAR_PREFIX_STAGING": os.fspath(prefix.staging_dir),
             # A prefix for trials may lack what a self-contained one has, such as a shell.

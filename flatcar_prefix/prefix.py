@@ -85,6 +85,8 @@ class Toolchain:
     version: str
     """First line of what the compiler says of its version."""
     libc_version: str = ""
+    multilib: str = "lib"
+    """The directory of libraries that the compiler itself would look in, ``lib`` or ``lib64``."""
     cbuild: str = "x86_64-pc-linux-gnu"
     clang: bool = False
     clang_cc: str = ""

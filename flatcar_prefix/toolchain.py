@@ -40,6 +40,7 @@ HOST_TOOLS = {"gtar": "tar", "gmake": "make", "gsed": "sed", "gfind": "find", "g
 """Names by which Portage and ebuilds call GNU tools, and what they are called elsewhere."""
 
 _PROBE = '#include <stdio.h>\nint main(void) { return puts("") < 0; }\n'
+_PROBE_CXX = "#include <iostream>\nint main() { std::cout << std::endl; }\n"
 
 
 def cbuild() -> str:
@@ -174,7 +175,7 @@ def raw_command(toolchain: Toolchain, compiler: str) -> list[str]:
 def probe(toolchain: Toolchain, board: Board) -> Toolchain:
     """Return the toolchain with what it says of itself, once it has proven to work.
 
-    It compiles and links a small program, whose loader must be the board's.
+    It compiles and links small programs in C and in C++, whose loader must be the board's.
     """
     for compiler, package in ((toolchain.cc, "gcc"), (toolchain.cxx, "g++")):
         if not os.access(compiler, os.X_OK):
@@ -183,8 +184,30 @@ def probe(toolchain: Toolchain, board: Board) -> Toolchain:
                 hint=f"Install it: {_install(board, package)}.",
             )
     version = process.run([toolchain.cc, "--version"], capture=True).stdout.splitlines()[0]
-    libc = _link(toolchain, board)
-    return replace(toolchain, version=version, libc_version=libc, cflags=_cflags(toolchain, board))
+    return replace(
+        toolchain,
+        version=version,
+        multilib=_multilib(toolchain, board),
+        libc_version=_link(toolchain, board),
+        cflags=_cflags(toolchain, board),
+    )
+
+
+def _multilib(toolchain: Toolchain, board: Board) -> str:
+    """Return the name of the directory in which the compiler looks for libraries.
+
+    Distributions' compilers have ``lib`` where the board has ``lib64``: the prefix's tools
+    tell them. That of another ABI, such as ``libx32``, is an error.
+    """
+    raw = [*raw_command(toolchain, toolchain.cc), "-print-multi-os-directory"]
+    name = os.path.basename(process.run(raw, capture=True).stdout.strip())
+    if name not in ("", ".", "lib", board.libdir):
+        raise PrefixError(
+            f"{toolchain.cc} compiles for the libraries of {name}, {board.name} has those of"
+            f" {board.libdir}",
+            hint=f"Install a compiler whose default is {board.uname_machine}'s usual ABI.",
+        )
+    return name if name.startswith("lib") else "lib"
 
 
 def _cflags(toolchain: Toolchain, board: Board) -> str:
@@ -215,27 +238,46 @@ def _install_libc(toolchain: Toolchain, board: Board) -> str:
 
 
 def _link(toolchain: Toolchain, board: Board) -> str:
-    """Compile and link a program; return the version of the C library it was linked with."""
+    """Compile and link programs; return the version of the C library they were linked with."""
+    cc, cxx = toolchain.clang_cc or toolchain.cc, toolchain.clang_cxx or toolchain.cxx
+    _link_one(toolchain, board, cc, ("c", _PROBE), _install_libc(toolchain, board))
+    _link_one(toolchain, board, cxx, ("c++", _PROBE_CXX), _install(board, "g++"))
     source = "#include <features.h>\nLIBC=__GLIBC__.__GLIBC_MINOR__\n"
-    raw = raw_command(toolchain, toolchain.clang_cc or toolchain.cc)
-    with tempfile.TemporaryDirectory(prefix="flatcar-prefix-") as directory:
-        program = Path(directory) / "probe"
-        built = process.run(
-            [*raw, "-xc", "-", "-o", os.fspath(program)], input=_PROBE, capture=True, check=False
-        )
-        if built.returncode:
-            raise PrefixError(
-                f"{toolchain.cc} cannot link a program: {_last_line(built.stderr)}",
-                hint=f"Install its C library: {_install_libc(toolchain, board)}.",
-            )
-        if os.path.basename(board.loader).encode() not in program.read_bytes():
-            raise PrefixError(
-                f"{toolchain.cc} does not compile for {board.name}",
-                hint=f"Install a compiler for {board.uname_machine}, or choose another board.",
-            )
-    text = process.run([*raw, "-E", "-P", "-xc", "-"], input=source, capture=True).stdout
+    raw = [*raw_command(toolchain, cc), "-E", "-P", "-xc", "-"]
+    text = process.run(raw, input=source, capture=True).stdout
     match = re.search(r"LIBC=\s*(\d+)\s*\.\s*(\d+)", text)
     return f"{match[1]}.{match[2]}" if match else ""
+
+
+def _link_one(
+    toolchain: Toolchain, board: Board, compiler: str, program: tuple[str, str], install: str
+) -> None:
+    """Link a program, of a language and a source; ``install`` brings what may be missing."""
+    language, source = program
+    with tempfile.TemporaryDirectory(prefix="flatcar-prefix-") as directory:
+        made = os.path.join(directory, "probe")
+        argv = [*raw_command(toolchain, compiler), f"-x{language}", "-", "-o", made]
+        built = process.run(argv, input=source, capture=True, check=False)
+        if built.returncode:
+            raise PrefixError(
+                f"{compiler} cannot link a program: {_last_line(built.stderr)}",
+                hint=f"Install its libraries: {install}.",
+            )
+        loader = _interpreter(toolchain, made)
+    if os.path.basename(loader) != os.path.basename(board.loader):
+        raise PrefixError(
+            f"{compiler} does not compile for {board.name}: its programs' loader is"
+            f" {loader or 'missing'}",
+            hint=f"Install a compiler for {board.uname_machine}, or choose another board.",
+        )
+
+
+def _interpreter(toolchain: Toolchain, program: str) -> str:
+    """Return the loader that a program asks for, its PT_INTERP."""
+    argv = [f"{toolchain.binutils_prefix}readelf", "--program-headers", "--wide", program]
+    said = process.run(argv, env=process.environment(), capture=True).stdout
+    found = re.search(r"\[Requesting program interpreter: (.*)\]", said)
+    return found[1] if found else ""
 
 
 def _last_line(text: str) -> str:

@@ -281,6 +281,10 @@ class TestToolchains:
         for root in ("staging", "final"):
             text = make_conf(any_container, name, root, board)
             assert f'FLATCAR_PREFIX_TOOLCHAIN_SYSROOT="{sysroot}"\n' in text
+            libc, version = shown["toolchain"]["libc"], shown["toolchain"]["version"]
+            assert f'FLATCAR_PREFIX_TOOLCHAIN_LIBC="{libc}"\n' in text
+            assert f'FLATCAR_PREFIX_TOOLCHAIN_VERSION="{version}"\n' in text
+            assert 'FLATCAR_PREFIX_TOOLCHAIN_LIBDIR="lib"\n' in text
             assert (f'CFLAGS="{BOARD_CFLAGS}"\n' in text) == (kind == "board")
 
     def test_without_a_board_root_the_sdks_own_is_the_best(self, make_container: Make) -> None:
@@ -314,7 +318,10 @@ class TestToolchains:
         assert "x86_64-cros-linux-gnu-gcc" in hint
         assert places(container) == before
 
-    @pytest.mark.parametrize("fault", ["dies", "no-libc", "no-headers", "other-machine"])
+    @pytest.mark.parametrize(
+        "fault",
+        ["dies", "no-libc", "no-headers", "other-machine", "other-abi", "other-loader", "no-c++"],
+    )
     def test_a_broken_toolchain_is_an_error_before_anything_is_created(
         self, make_container: Make, fault: str
     ) -> None:
@@ -327,6 +334,16 @@ class TestToolchains:
             (sysroot / "usr/lib64/libc.so").write_text("INPUT(no-such-library.so)\n")
         elif fault == "no-headers":
             (sysroot / "usr/include/stdio.h").unlink()
+        elif fault == "other-abi":
+            _answer(gcc, "-print-multi-os-directory", "echo ../libx32")
+        elif fault == "other-loader":
+            # The name of the board's is in the program, but not as that of its loader.
+            name = "ld-linux-x86-64.so.2"
+            _answer(gcc, "-o", f'exec cc -Wl,-rpath,/{name} -Wl,-dynamic-linker=/x/ld.so "$@"')
+        elif fault == "no-c++":
+            _answer(
+                gcc.with_name("x86_64-cros-linux-gnu-g++"), "-o", "echo no libstdc++ >&2; exit 1"
+            )
         else:
             add_sdk_toolchain(container, BOARDS["arm64-usr"])
             gcc.write_text('#!/bin/sh\nexec aarch64-cros-linux-gnu-gcc "$@"\n')
@@ -335,9 +352,16 @@ class TestToolchains:
         said = container.run(*container.setup_command(*args))
         assert said.returncode == 1
         what, hint = said.stderr.splitlines()
-        assert "x86_64-cros-linux-gnu-gcc" in what
+        assert f"x86_64-cros-linux-gnu-{'g++' if fault == 'no-c++' else 'gcc'}" in what
         assert hint.startswith(" * ")
         assert places(container) == before
+
+
+def _answer(compiler: Path, option: str, command: str) -> None:
+    """Let a compiler do something else where it is called with an option."""
+    text = compiler.read_text()
+    case = f'for word; do\n\t[ "${{word}}" != {option} ] || {{ {command}; exit; }}\ndone\n'
+    compiler.write_text(text.replace("sysroot=", f"{case}sysroot=", 1))
 
 
 def places(container: Container) -> list[str]:
