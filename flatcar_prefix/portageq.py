@@ -17,9 +17,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 WITH_PATHS = ("owners", "is_protected")
 """Sub-commands whose arguments behind the root are files."""
+
+WITH_NAMES = ("owners",)
+"""Those to which a name without a slash is a file's in any directory."""
 
 WITH_PATHS_IN = ("filter_protected",)
 """Sub-commands that read files' paths from their input, and print some again."""
@@ -77,10 +81,20 @@ def _correct_owners(program: ModuleType, eprefix: str) -> None:
                 package: {_from_root(path, eprefix) for path in paths}
                 for package, paths in found(files).items()
             }
+            argv = _with_itself(argv, program.portage.db)
         return int(original(argv) or 0)
 
     owners.__dict__.update(original.__dict__)
     program.owners = owners  # type: ignore[attr-defined]
+
+
+def _with_itself(argv: list[str], trees: Any) -> list[str]:
+    """Have a root that is asked for as a file pass for one below the root."""
+    bare = argv[0].rstrip("/")
+    if bare not in argv[1:]:
+        return argv
+    trees[bare] = trees[argv[0]]
+    return [bare, *argv[1:]]
 
 
 def _from_root(path: str, eprefix: str) -> str:
@@ -111,12 +125,17 @@ def rewritten(argv: Sequence[str], program: ModuleType, *, eroot: str, eprefix: 
     if not name or not getattr(getattr(program, name), "uses_eroot", False):
         return words
     rest = words[place + 1 :]
-    if rest and is_root(rest[0], eroot=eroot, eprefix=eprefix):
+    if rest and _is_own_root(name, rest, eroot=eroot, eprefix=eprefix):
         rest[0] = eroot
     elif not (rest and rest[0].startswith("/") and _is_other_root(name, rest, eprefix)):
         rest.insert(0, eroot)
     if name in WITH_PATHS:
-        rest[1:] = [in_root(path, eroot=eroot, eprefix=eprefix) for path in rest[1:]]
+        rest[1:] = [
+            path
+            if name in WITH_NAMES and "/" not in path
+            else in_root(path, eroot=eroot, eprefix=eprefix)
+            for path in rest[1:]
+        ]
     return [*words[: place + 1], *rest]
 
 
@@ -124,9 +143,26 @@ def is_root(word: str, *, eroot: str, eprefix: str) -> bool:
     """Return whether ``word`` means this prefix's root: ``/``, EPREFIX, ROOT or EROOT."""
     if not word.startswith("/"):
         return False
+    return _normal(word) in ("/", eroot, eprefix, eroot[: -len(eprefix)])
+
+
+def _normal(path: str) -> str:
+    """Return ``path`` from the root directory on, in its shortest spelling."""
     # POSIX lets two slashes at the beginning stand.
-    path = "/" + os.path.normpath(word).lstrip("/")
-    return path in ("/", eroot, eprefix, eroot[: -len(eprefix)])
+    return "/" + os.path.normpath(os.path.join(_here(), path)).lstrip("/")
+
+
+def _here() -> str:
+    try:
+        return os.getcwd()
+    except OSError:
+        return "/"  # Portage says so itself.
+
+
+def _is_own_root(name: str, rest: Sequence[str], *, eroot: str, eprefix: str) -> bool:
+    """Return whether the first argument is this prefix's root, and not the prefix as a file."""
+    alone = name in WITH_PATHS and len(rest) == 1 and _normal(rest[0]) == eprefix
+    return is_root(rest[0], eroot=eroot, eprefix=eprefix) and not alone
 
 
 def _is_other_root(name: str, rest: Sequence[str], eprefix: str) -> bool:
@@ -137,11 +173,15 @@ def _is_other_root(name: str, rest: Sequence[str], eprefix: str) -> bool:
 
 
 def in_root(path: str, *, eroot: str, eprefix: str) -> str:
-    """Return where a path of the target lies in the root; any other path unchanged."""
-    if path == eroot or path.startswith(f"{eroot}/"):
-        return path
-    if path == eprefix or path.startswith(f"{eprefix}/"):
-        return eroot + path[len(eprefix) :]
+    """Return where a path of the target lies in the root; any other path unchanged.
+
+    A relative path begins where the caller is, as for Portage.
+    """
+    normal = _normal(path)
+    if normal == eroot or normal.startswith(f"{eroot}/"):
+        return normal
+    if normal == eprefix or normal.startswith(f"{eprefix}/"):
+        return eroot + normal[len(eprefix) :]
     return path
 
 

@@ -17,6 +17,9 @@ from flatcar_prefix import messages, prefix as prefixes, sandbox
 from flatcar_prefix.errors import PrefixError, UsageError
 from flatcar_prefix.prefix import Root
 
+NO_PROGRAM = "\0"
+"""Stands where a program would, behind arguments that name none."""
+
 SHELLS = ("bin/bash", "usr/bin/bash", "bin/sh", "usr/bin/sh")
 
 
@@ -36,25 +39,23 @@ def main(argv: Sequence[str]) -> int:
     messages.flush_each_line()
     try:
         prefix = prefixes.read(Path(argv[0]))
-        root = prefix.root(argv[1])
         parser = _Parser(prog=f"bwrap-prefix-{prefix.name}", allow_abbrev=False)
         sandbox.add_arguments(parser)
-        args = parser.parse_args(_with_shell(parser, root, argv[2:]))
+        asked, _rest = parser.parse_known_args([*argv[2:], NO_PROGRAM])
+        root = prefix.root("staging" if asked.staging else argv[1])
+        words = [_shell(root)] if asked.program == NO_PROGRAM else []
+        args = parser.parse_args([*argv[2:], *words])
         args.staging = root.kind == "staging"
         return sandbox.run_cli(prefix, args)
     except PrefixError as error:
         return messages.report(error)
 
 
-def _with_shell(parser: _Parser, root: Root, argv: Sequence[str]) -> list[str]:
-    """Return ``argv`` with a shell behind, when it names no program."""
-    placeholder = "\0"
-    args, _rest = parser.parse_known_args([*argv, placeholder])
-    if args.program != placeholder:
-        return list(argv)
+def _shell(root: Root) -> str:
+    """Return the shell of a root, by its path on the target."""
     for shell in SHELLS:
         if (root.eroot / shell).exists():
-            return [*argv, f"{root.prefix.eprefix}/{shell}"]
+            return f"{root.prefix.eprefix}/{shell}"
     raise NoShellError(
         f"there is no shell in the {root.kind} root of {root.prefix.id}; it is in app-shells/bash",
         hint=f"Name a program, or install one: emerge-prefix-{root.prefix.id} app-shells/bash.",

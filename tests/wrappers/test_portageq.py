@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from pathlib import Path
 
@@ -48,7 +49,11 @@ ROOTED = [
     ("owners", (GREET,), 0, "app-misc/greeting-1.0\n\t{eroot}/usr/bin/greet\n"),
     ("owners", ("{eroot}/usr/bin/greet",), 0, "app-misc/greeting-1.0\n\t{eroot}/usr/bin/greet\n"),
     ("owners", ("greet",), 0, "app-misc/greeting-1.0\n\t{eroot}/usr/bin/greet\n"),
+    ("owners", ("/{eprefix}//usr/./bin/greet/",), 0, "app-misc/greeting-1.0\n\t{eroot}/usr/bin/greet\n"),
+    ("owners", ("{eprefix}",), 1, ""),
+    ("owners", (GREET, "{eprefix}/"), 0, "\t{eroot}/usr/bin/greet\n"),
     ("owners", ("{eprefix}/nobodys",), 1, ""),
+    ("is_protected", ("/{eprefix}/etc//greeting/conf",), 0, ""),
     ("repos_config", (), 0, "[tool-tests]"),
     ("repositories_configuration", (), 0, "[tool-tests]"),
 ]
@@ -152,6 +157,14 @@ def test_filter_protected_takes_and_gives_paths_of_the_target(toolbox: InUse) ->
         assert found.stdout == f"{conf}\n{toolbox.final}/etc/other\n", found.stderr
 
 
+@pytest.mark.parametrize("root", [("/",), ()])
+def test_relative_paths_begin_where_the_caller_is(toolbox: InUse, root: tuple[str, ...]) -> None:
+    found = ask(toolbox, "final", "owners", *root, "bin/../bin/greet", cwd=toolbox.final / "usr")
+    assert found.stdout == f"app-misc/greeting-1.0\n\t{toolbox.final}/usr/bin/greet\n", found.stderr
+    protected = ask(toolbox, "final", "is_protected", *root, "conf", cwd=toolbox.final / "etc/greeting")
+    assert protected.returncode == 0, protected.stderr
+
+
 def test_a_root_that_is_none_is_refused_by_portageq_itself(toolbox: InUse) -> None:
     found = ask(toolbox, "final", "match", "/tmp", "app-misc/letter")
     assert (found.returncode, found.stdout) == (64, "")
@@ -187,8 +200,9 @@ PATHS = st.text("abc/.", max_size=12)
 @given(PATHS)
 def test_only_paths_of_the_prefix_are_moved_into_the_root(path: str) -> None:
     moved = portageq.in_root(f"/opt/pre{path}", eroot="/r/opt/pre", eprefix="/opt/pre")
-    if path == "" or path.startswith("/"):
-        assert moved == f"/r/opt/pre{path}"
+    normal = os.path.normpath(f"/opt/pre{path}")
+    if normal == "/opt/pre" or normal.startswith("/opt/pre/"):
+        assert moved == f"/r{normal}"
         assert portageq.in_root(moved, eroot="/r/opt/pre", eprefix="/opt/pre") == moved
     else:
         assert moved == f"/opt/pre{path}"
