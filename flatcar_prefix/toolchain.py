@@ -187,8 +187,8 @@ def probe(toolchain: Toolchain, board: Board) -> Toolchain:
     return replace(
         toolchain,
         version=version,
-        multilib=_multilib(toolchain, board),
         libc_version=_link(toolchain, board),
+        multilib=_multilib(toolchain, board),
         cflags=_cflags(toolchain, board),
     )
 
