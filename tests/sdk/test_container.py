@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -355,6 +356,47 @@ class TestToolchains:
         assert f"x86_64-cros-linux-gnu-{'g++' if fault == 'no-c++' else 'gcc'}" in what
         assert hint.startswith(" * ")
         assert places(container) == before
+
+
+OWN_LIBRARY = 'const char board[] = "the library of the board";\n'
+
+
+class TestWhatTheBoardHas:
+    """Headers, C library and gcc's runtime are the board's, not those of the SDK."""
+
+    def test_it_comes_into_the_prefix(self, make_container: Make) -> None:
+        container = furnish(make_container("repos"), "repos")
+        board = container.base / "build/amd64-usr"
+        for header in ("linux/board-only.h", "bits/board-only.h"):
+            (board / "usr/include" / header).write_text("/* the board's */\n")
+        version = subprocess.run(
+            ["x86_64-linux-gnu-gcc", "-dumpversion"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        gcc = board / "usr/lib/gcc/x86_64-cros-linux-gnu"
+        for name, places in {
+            # gcc finds one of its own for both; older ones are of no use.
+            "libatomic.so.1": [gcc / version],
+            "libquadmath.so.0": [gcc / "1", gcc / "99"],
+            "libutil.so.1": [board / "lib64"],
+        }.items():
+            for place in places:
+                place.mkdir(parents=True, exist_ok=True)
+                text = OWN_LIBRARY if place != gcc / "1" else "int old;\n"
+                (place / name).unlink(missing_ok=True)
+                command = ["gcc", "-xc", "-shared", "-nostdlib", "-o", place / name, "-"]
+                subprocess.run(command, input=text, text=True, check=True)
+        container.setup("--bootstrap=import", "--toolchain=board", "--until=runtime", "b", "/opt/b")
+        staging = container.here("/build/prefix-amd64-usr/b/root/opt/b")
+        for header in ("linux/board-only.h", "bits/board-only.h"):
+            assert (staging / "usr/include" / header).read_text() == "/* the board's */\n"
+        for name in (
+            "lib64/libutil.so.1",
+            "usr/lib64/libatomic.so.1",
+            "usr/lib64/libquadmath.so.0",
+        ):
+            assert b"the library of the board" in (staging / name).read_bytes(), name
+        # What the board has not got is the compiler's.
+        assert (staging / "usr/lib64/libstdc++.so.6").exists()
 
 
 def _answer(compiler: Path, option: str, command: str) -> None:

@@ -37,14 +37,37 @@ fptc_cxx() {
 	echo "${cxx}${FLATCAR_PREFIX_TOOLCHAIN_SYSROOT:+ --sysroot=${FLATCAR_PREFIX_TOOLCHAIN_SYSROOT}}"
 }
 
+# @FUNCTION: fptc_sysroot_directories
+# @DESCRIPTION:
+# Print the directories of the toolchain's sysroot that may hold libraries, those of gcc
+# last, the compiler's version before newer ones. Nothing where the toolchain has no sysroot.
+fptc_sysroot_directories() {
+	local sysroot=${FLATCAR_PREFIX_TOOLCHAIN_SYSROOT} dir version cc
+	[[ -n ${sysroot} ]] || return 0
+	for dir in "$(get_libdir)" "${FLATCAR_PREFIX_TOOLCHAIN_LIBDIR:-lib}"; do
+		printf '%s\n' "${sysroot}/${dir}" "${sysroot}/usr/${dir}"
+	done
+	read -r -a cc <<<"$(fptc_cc)"
+	version=$("${cc[@]}" -dumpversion) || return
+	printf '%s\n' "${sysroot}/usr/lib/gcc/${CHOST}"/{*,"${version}"} | sort -u -V |
+		awk -v own="${version}" -F / '$NF == own { wanted = 1 } wanted'
+}
+
 # @FUNCTION: fptc_find_file
 # @USAGE: <file>
 # @DESCRIPTION:
-# Print the absolute path at which the toolchain finds a library or object file. Return 1
-# where it has none: gcc then prints the bare name.
+# Print the absolute path of a library or object file of the toolchain. Return 1 where it
+# has none. The sysroot's own comes first: gcc looks beside itself before, where a cross
+# compiler has the libraries of the SDK and not those of the board.
 fptc_find_file() {
-	local cc path
+	local cc path dir
+	while read -r dir; do
+		[[ -e ${dir}/$1 ]] || continue
+		realpath -s -- "${dir}/$1"
+		return
+	done < <(fptc_sysroot_directories)
 	read -r -a cc <<<"$(fptc_cc)"
+	# gcc prints the bare name of what it does not find.
 	path=$("${cc[@]}" -print-file-name="$1") || return 1
 	[[ ${path} == /* && -e ${path} ]] || return 1
 	realpath -s -- "${path}"
