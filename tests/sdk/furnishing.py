@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 from sdk_container import LAYOUTS, SCRIPTS, Container, add_board, add_sdk_toolchain
@@ -30,3 +31,11 @@ def furnish(container: Container, layout: str) -> Container:
 
 REAL_TREES = [Path(p) for p in os.environ.get("FLATCAR_PREFIX_TEST_SCRIPTS", "").split(":") if p]
 """Scripts checkouts to test with, as ``FLATCAR_PREFIX_TEST_SCRIPTS=DIR:...`` names them."""
+
+
+def system_python() -> str:
+    """Return the version of the Python that a container's own Portage is run by."""
+    return subprocess.run(
+        ["/usr/bin/python3", "-c", "import sys; print(sys.version_info[:2])"],
+        capture_output=True, text=True, check=True,
+    ).stdout.strip()  # fmt: skip

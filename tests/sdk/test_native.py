@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable
 
 import pytest
-from furnishing import furnish, main_repository
+from furnishing import furnish, main_repository, system_python
 from machine import Overlay
 from sdk_container import SCRIPTS, Container, Run, add_portage
 
@@ -20,13 +19,6 @@ pytestmark = [pytest.mark.needs_root, pytest.mark.needs_namespaces]
 
 PATH = "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Without this project's virtual environment."""
-
-
-def system_python() -> str:
-    return subprocess.run(
-        ["/usr/bin/python3", "-c", "import sys; print(sys.version_info[:2])"],
-        capture_output=True, text=True, check=True,
-    ).stdout.strip()  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,15 @@ tarball of bzip2 is fetched.
 from __future__ import annotations
 
 import re
+import shutil
+import sys
 
 import pytest
-from furnishing import REAL_TREES
-from sdk_container import SCRIPTS, Container
+from furnishing import REAL_TREES, main_repository, system_python
+from machine import CHECKOUT, Overlay
+from sdk_container import LAYOUTS, SCRIPTS, Container, add_portage
 
+from flatcar_prefix import buildhost
 from flatcar_prefix.boards import BOARDS
 
 pytestmark = [
@@ -22,6 +26,11 @@ pytestmark = [
     pytest.mark.timeout(3600),
     pytest.mark.parametrize("real_container", REAL_TREES, indirect=True, ids=lambda p: p.name),
 ]
+
+PACKAGE = "app-portage/flatcar-prefix"
+
+STAGE = {"sys-apps/systemd": "255", "sys-apps/util-linux": "2.39.3"}
+"""What an SDK has from its beginning, and which need each other to be built."""
 
 COMPLAINTS = re.compile(r"^(?:!!!|WARNING|Traceback).*", re.MULTILINE)
 
@@ -59,6 +68,49 @@ def test_it_resolves(real_container: Container, board: str, wanted: str) -> None
     into_staging = re.findall(r"^\[ebuild.* to /build/", said.stdout, re.MULTILINE)
     assert len(into_staging) > 10
     assert not COMPLAINTS.findall(said.stdout + said.stderr)
+
+
+@pytest.fixture
+def real_sdk(real_container: Container, tmp_path_factory: pytest.TempPathFactory) -> Container:
+    """The checkout in an SDK with a Portage of its own and the checkout's SDK profile.
+
+    This program's package is in an overlay. Of the packages that a build needs the machine's
+    own programs stand for those that they are.
+    """
+    if system_python() != str(sys.version_info[:2]):
+        pytest.skip("the machine's own Python is another than that of the tests")
+    tree = real_container.real_scripts
+    assert tree is not None
+    layout = "repos" if (tree / main_repository("repos")).is_dir() else "third_party"
+    place, names = LAYOUTS[layout]
+    here = {role: f"{SCRIPTS}/{place}/{directory}" for role, (directory, _) in names.items()}
+    container = Container(tmp_path_factory.mktemp("sdk"), real_scripts=tree)
+    overlay = Overlay(container.base / "mnt/host/source/programs", "programs")
+    masters = f"masters = {names['gentoo-subset'][1]}\n"
+    overlay.write("metadata/layout.conf", f"{masters}thin-manifests = true\n")
+    shutil.copytree(CHECKOUT / "repos/flatcar-overlay" / PACKAGE, overlay.path / PACKAGE)
+    overlay.write("profiles/categories", PACKAGE.partition("/")[0] + "\n")
+    add_portage(
+        container,
+        profile=f"{here['flatcar-overlay']}/profiles/coreos/amd64/sdk",
+        provided=buildhost.package_provided(
+            STAGE | {k: v for k, v in buildhost.provided().items() if not k.startswith("prefix/")}
+        ),
+        repositories={
+            **{names[r][1]: here[r] for r in ("gentoo-subset", "flatcar-overlay")},
+            "programs": "/mnt/host/source/programs",
+        },
+    )
+    return container
+
+
+def test_the_sdk_has_all_that_this_programs_package_needs(real_sdk: Container) -> None:
+    code = "import sys; from _emerge.main import emerge_main; sys.exit(emerge_main(sys.argv[1:]))"
+    emerge = ("/usr/bin/python3", "-c", code, "--pretend", "--verbose", "--quiet-build")
+    said = real_sdk.run(*emerge, PACKAGE, path="/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+    assert said.returncode == 0, said.stdout + said.stderr
+    planned = set(re.findall(r"^\[ebuild[^]]*\] (\S+/\S+?)-\d", said.stdout, re.MULTILINE))
+    assert {PACKAGE, "dev-python/lxml", "dev-python/packaging", "sys-apps/bubblewrap"} <= planned
 
 
 @pytest.mark.parametrize("kind", ["sdk", "board"])
