@@ -253,8 +253,6 @@ def elapsed(seconds: float) -> str:
 
 
 def _failure(prefix: Prefix, stage: Stage, log: Path, code: int, started: float) -> BuildError:
-    from flatcar_prefix.emerge.command import newest_log
-
     package = _current(log)
     build_log = newest_log(prefix.staging.tmpdir, started)
     return BuildError(
@@ -263,6 +261,23 @@ def _failure(prefix: Prefix, stage: Stage, log: Path, code: int, started: float)
         f"{last_words(log)}",
         exit_code=min(code, 1),
     )
+
+
+def newest_log(tmpdir: Path, since: float) -> Path | None:
+    """Return the build log of the package that failed last, None when none has.
+
+    Portage leaves the build directory of a package that failed, with its log or a link
+    to where PORT_LOGDIR has it, and removes those of others.
+    """
+    logs = [log for log in tmpdir.glob("portage/*/*/temp/build.log") if _mtime(log) >= since - 1]
+    return Path(os.path.realpath(max(logs, key=_mtime))) if logs else None
+
+
+def _mtime(path: os.PathLike[str]) -> float:
+    try:
+        return Path(path).stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def last_words(log: Path) -> str:

@@ -210,6 +210,8 @@ def initialise(root: Root) -> None:
     The build host's prefix is read when Portage is imported, so this comes first.
     """
     point_at(root)
+    # Plans are made in this process, where one root's can be compared with the other's.
+    os.environ["PORTAGE_FORK_DEP_CALC"] = "0"
     portage = import_portage(owner=os.access(root.eroot, os.W_OK))
     # Nobody reads portage.settings here, which would load a root once more.
     portage._disable_legacy_globals()

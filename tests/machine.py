@@ -247,6 +247,7 @@ class Overlay:
         pdepend: str = "",
         restrict: str = "",
         src_uri: str = "",
+        keywords: str = "amd64 arm64",
     ) -> str:
         """Write an ebuild; one without a ``body`` installs /usr/share/<category>/<name>/<version>.
 
@@ -262,7 +263,7 @@ class Overlay:
             self.write(f"{category}/{name}/files/{file}", text)
         self.write(f"{category}/{name}/{pf}.ebuild", _EBUILD.format(
             slot=slot, iuse=iuse, depend=depend, rdepend=rdepend, bdepend=bdepend, pdepend=pdepend,
-            restrict=restrict, src_uri=src_uri,
+            restrict=restrict, src_uri=src_uri, keywords=keywords,
             body=textwrap.dedent(body) or _INSTALL.format(name=name, version=version),
         ))  # fmt: skip
         return f"{category}/{name}"
@@ -280,7 +281,7 @@ SRC_URI="{src_uri}"
 S="${{WORKDIR}}"
 LICENSE="BSD"
 SLOT="{slot}"
-KEYWORDS="amd64 arm64"
+KEYWORDS="{keywords}"
 IUSE="{iuse}"
 RESTRICT="{restrict}"
 DEPEND="{depend}"

@@ -2,6 +2,7 @@
 """``emerge`` for a prefix: builds in staging, then installs into final.
 
 :mod:`~flatcar_prefix.emerge.plan` says what each call means for the two roots,
-:mod:`~flatcar_prefix.emerge.half` runs one of them in Portage, and
+:mod:`~flatcar_prefix.emerge.half` runs one of them in Portage,
+:mod:`~flatcar_prefix.emerge.planned` is what it has planned, and
 :mod:`~flatcar_prefix.emerge.command` is the command itself.
 """

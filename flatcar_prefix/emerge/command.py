@@ -3,17 +3,15 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from flatcar_prefix import messages, portage_api, prefix as prefixes, sdk
-from flatcar_prefix.emerge import half as halves, plan
+from flatcar_prefix.emerge import compare, half as halves, plan, planned, resume
+from flatcar_prefix.emerge.explain import explain
 from flatcar_prefix.emerge.half import Half
 from flatcar_prefix.emerge.plan import Call
 from flatcar_prefix.errors import PrefixError
@@ -57,48 +55,48 @@ def emerge(prefix: Prefix, argv: Sequence[str]) -> int:
     if kinds[0] != first.root.kind:
         first = halves.load(prefix.root(kinds[0]), call.args, defaults=call.defaults)
     if len(kinds) == 1:
-        return _one(first, call)
+        return _one(first)
+    if plan.resumes(first.opts) and not first.config.args:
+        final = halves.load(prefix.final, call.args, defaults=call.defaults)
+        if resume.stopped((first, final)) is not first:
+            # With nothing to resume in either, it is staging that says so.
+            return _one(final if resume.stopped((final,)) else first)
     if "--ask" in first.opts and "--pretend" not in first.opts:
         return _ask(prefix, call, first)
     return _both(prefix, call, first)
 
 
-def _one(half: Half, call: Call) -> int:
-    started = time.time()
+def _one(half: Half) -> int:
     code = halves.run(half)
-    if code and half.action is None and half.config.args and "--pretend" not in half.opts:
-        _explain(half, call, started)
+    if code and half.action is None and "--pretend" not in half.opts:
+        explain(half, code)
     return code
 
 
 def _both(prefix: Prefix, call: Call, staging: Half) -> int:
     """Build, then install; or show both plans."""
-    started = time.time()
-    pretend = "--pretend" in staging.opts
-    args = call.args
-    if "--resume" in staging.opts:
-        asked = halves.resumed_arguments(staging)
-        args = (*_without_resume(args), *asked)
+    resumed = resume.of(staging) if plan.resumes(staging.opts) else None
     _heading(staging)
-    code = halves.run(staging)
+    code = _one(staging)
     if code:
-        if not pretend:
-            _explain(staging, call, started)
         return code
-    final = halves.load(
-        prefix.final, plan.build_only_dropped(args, staging.opts), defaults=call.defaults
-    )
+    args = plan.build_only_dropped(call.args, staging.opts)
+    final = halves.load(prefix.final, args, defaults=call.defaults)
+    if resumed is not None and not resumed.hand_on(staging, final):
+        return code
     _heading(final)
-    planned = halves.planned_packages(staging) if pretend else None
-    code = halves.run(final, also=planned)
-    if code and not pretend:
-        _explain(final, call, started)
+    return _install(staging, final)
+
+
+def _install(staging: Half, final: Half) -> int:
+    packages = staging.plan.packages if staging.plan is not None else ()
+    if "--pretend" not in final.opts:
+        packages = tuple(package for package in packages if package.only_dependencies)
+    also = planned.as_binaries(packages, final.bintree)
+    code = halves.run(final, also=also, judge=partial(compare.check, staging, final))
+    if code and "--pretend" not in final.opts:
+        explain(final, code)
     return code
-
-
-def _without_resume(args: Sequence[str]) -> list[str]:
-    resume = ("--resume", "-r", "--skipfirst", "--skip-first")
-    return [arg for arg in args if arg not in resume]
 
 
 def _heading(half: Half) -> None:
@@ -112,7 +110,7 @@ def _ask(prefix: Prefix, call: Call, staging: Half) -> int:
     from _emerge.UserQuery import UserQuery
 
     if not sys.stdin.isatty():
-        return _one(staging, call)  # emerge refuses
+        return _one(staging)  # emerge refuses
     code = _both_again(prefix, call, "--ask=n", "--pretend")
     if code:
         return code
@@ -128,55 +126,6 @@ def _both_again(prefix: Prefix, call: Call, *more: str) -> int:
     """Do the call with more options, in roots that are loaded anew."""
     call = replace(call, args=(*call.args, *more))
     return _both(prefix, call, halves.load(prefix.staging, call.args, defaults=call.defaults))
-
-
-def _explain(half: Half, call: Call, started: float) -> None:
-    """Say, as the last lines, where to look or what to do."""
-    if half.root.kind == "final":
-        _explain_missing(half, call)
-        return
-    log = newest_log(half.root.tmpdir, started)
-    if log is not None:
-        messages.error(f"building failed; the log is {log}")
-    else:
-        messages.error(f"building failed; logs are in {half.root.logdir}")
-
-
-def _explain_missing(half: Half, call: Call) -> None:
-    bindb = half.config.target_config.trees["bintree"].dbapi
-    asked = [str(atom) for atom in half.config.args]
-    without = [atom for atom in asked if _is_missing(bindb, atom)] or [*halves.unsatisfied(half)]
-    if not without:
-        return
-    wrapper = half.root.prefix.wrapper("emerge").path.name
-    messages.error(f"there is no binary package of {' '.join(without)}")
-    messages.hint(f"Build what is missing: {wrapper} --stage {shlex.join(without)}")
-
-
-def _is_missing(bindb: Any, atom: str) -> bool:
-    from portage.exception import PortageException
-
-    try:
-        return not atom.startswith("@") and not bindb.match(atom)
-    except (PortageException, ValueError):
-        return False
-
-
-def newest_log(tmpdir: Path, since: float) -> Path | None:
-    """Return the build log of the package that failed last, None when none has.
-
-    Portage leaves the build directory of a package that failed, with its log or a link
-    to where PORT_LOGDIR has it, and removes those of others.
-    """
-    logs = [log for log in tmpdir.glob("portage/*/*/temp/build.log") if _mtime(log) >= since - 1]
-    return Path(os.path.realpath(max(logs, key=_mtime))) if logs else None
-
-
-def _mtime(path: os.PathLike[str]) -> float:
-    try:
-        return Path(path).stat().st_mtime
-    except OSError:
-        return 0.0
 
 
 if __name__ == "__main__":

@@ -11,14 +11,24 @@ from __future__ import annotations
 import logging
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from flatcar_prefix import makeconf, portage_api
-from flatcar_prefix.emerge import plan
+from flatcar_prefix.emerge import plan, planned
+from flatcar_prefix.emerge.planned import Plan
 from flatcar_prefix.prefix import Root
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A package that could not be built or installed."""
+
+    cpv: str
+    log: Path | None
 
 
 @dataclass
@@ -28,8 +38,10 @@ class Half:
     root: Root
     config: Any
     """``_emerge.actions._emerge_config``."""
-    planned: Any = None
-    """The depgraph that the last run made, or None."""
+    plan: Plan | None = None
+    """What the last run had planned, or None when it came to none."""
+    scheduler: Any = None
+    """What has carried it out, a ``_emerge.Scheduler.Scheduler``, or None."""
 
     @property
     def opts(self) -> dict[str, Any]:
@@ -42,6 +54,28 @@ class Half:
     @property
     def settings(self) -> Any:
         return self.config.target_config.settings
+
+    @property
+    def bintree(self) -> Any:
+        return self.config.target_config.trees["bintree"]
+
+    @property
+    def vardb(self) -> Any:
+        return self.config.target_config.trees["vartree"].dbapi
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """What has failed in the last run, in that order."""
+        failed = self.scheduler._failed_pkgs_all if self.scheduler is not None else ()
+        return tuple(Failure(str(one.pkg.cpv), _log_of(one)) for one in failed)
+
+
+def _log_of(failed: Any) -> Path | None:
+    """Return the log of a failed package: where PORT_LOGDIR has it, if there is one."""
+    directory = getattr(failed, "build_dir", None)
+    places = (getattr(failed, "build_log", None), directory and f"{directory}/temp/build.log")
+    logs = (Path(os.path.realpath(place)) for place in places if place)
+    return next((log for log in logs if log.is_file()), None)
 
 
 def action_of(args: Sequence[str]) -> str | None:
@@ -103,19 +137,22 @@ def _close_caches(trees: Any) -> None:
             of_root["porttree"].dbapi.close_caches()
 
 
-def run(half: Half, *, also: Any = None) -> int:
+def run(half: Half, *, also: Any = None, judge: Callable[[Plan], None] | None = None) -> int:
     """Run the half and return emerge's exit code.
 
     ``also`` is a database of packages that count as binary packages though there are
-    none yet, to show a plan by.
+    none yet. ``judge`` is told of the plan, and may raise rather than have it carried out.
     """
     import portage
     from _emerge.actions import run_action
+    from portage.package.ebuild._ipc.QueryCommand import QueryCommand
 
     portage_api.point_at(half.root)
+    # Loading a root leaves its databases there; the other may have been loaded since.
+    QueryCommand._db = half.config.trees
     portage.output.havecolor = 0
     os.umask(0o22)
-    with _captured_depgraph(half), _additional_binaries(half, also):
+    with _watched(half, judge), _additional_binaries(half, also):
         try:
             return int(run_action(half.config) or 0)
         finally:
@@ -134,22 +171,45 @@ def _finish(half: Half) -> None:
 
 
 @contextmanager
-def _captured_depgraph(half: Half) -> Iterator[None]:
-    """Within, the dependency graph that emerge makes is kept as ``half.planned``."""
+def _watched(half: Half, judge: Callable[[Plan], None] | None) -> Iterator[None]:
+    """Within, what emerge plans and what carries it out are kept in ``half``."""
     from _emerge import actions
 
-    original = actions.backtrack_depgraph
+    half.plan = half.scheduler = None
 
-    def keeping(*args: Any, **kwargs: Any) -> Any:
-        success, graph, favorites = original(*args, **kwargs)
-        half.planned = graph if success else None
-        return success, graph, favorites
+    def keeping(function: Callable[..., Any]) -> Callable[..., Any]:
+        def kept(*args: Any, **kwargs: Any) -> Any:
+            success, graph, rest = function(*args, **kwargs)
+            half.plan = planned.read(
+                graph,
+                success=success,
+                eroot=half.settings["EROOT"],
+                keys=half.bintree.dbapi._aux_cache_keys,
+            )
+            if success and judge is not None:
+                judge(half.plan)
+            return success, graph, rest
 
-    actions.backtrack_depgraph = keeping
+        return kept
+
+    class Kept(actions.Scheduler):  # type: ignore[misc]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            half.scheduler = self
+            super().__init__(*args, **kwargs)
+
+    replaced = {
+        "backtrack_depgraph": keeping(actions.backtrack_depgraph),
+        "resume_depgraph": keeping(actions.resume_depgraph),
+        "Scheduler": Kept,
+    }
+    originals = {name: getattr(actions, name) for name in replaced}
     try:
+        for name, value in replaced.items():
+            setattr(actions, name, value)
         yield
     finally:
-        actions.backtrack_depgraph = original
+        for name, value in originals.items():
+            setattr(actions, name, value)
 
 
 @contextmanager
@@ -158,7 +218,7 @@ def _additional_binaries(half: Half, also: Any) -> Iterator[None]:
     if also is None:
         yield
         return
-    bintree = half.config.target_config.trees["bintree"]
+    bintree = half.bintree
     original = bintree.populate
 
     def populate(**kwargs: Any) -> None:
@@ -169,61 +229,3 @@ def _additional_binaries(half: Half, also: Any) -> Iterator[None]:
         yield
     finally:
         del bintree.populate
-
-
-def planned_packages(half: Half) -> Any:
-    """Return a database of what the half's plan would have built.
-
-    Its metadata are those that binary packages of them would have; see
-    ``portage.dbapi.virtual.fakedbapi``.
-    """
-    from portage.dbapi.virtual import fakedbapi
-
-    bindb = half.config.target_config.trees["bintree"].dbapi
-    database = fakedbapi(settings=half.settings)
-    database._aux_cache_keys = frozenset(bindb._aux_cache_keys)
-    for package in _to_build(half):
-        metadata = {key: package._metadata.get(key, "") for key in database._aux_cache_keys}
-        metadata["USE"] = " ".join(sorted(package.use.enabled))
-        metadata["repository"] = package.repo
-        metadata["BUILD_ID"] = ""
-        metadata["SIZE"] = "0"
-        database.cpv_inject(package.cpv, metadata=metadata)
-    return database
-
-
-def _to_build(half: Half) -> Iterator[Any]:
-    if half.planned is None:
-        return
-    eroot = half.settings["EROOT"]
-    for package in half.planned.altlist():
-        if getattr(package, "type_name", "") == "ebuild" and package.root == eroot:
-            yield package
-
-
-def unsatisfied(half: Half) -> tuple[str, ...]:
-    """Return the atoms for which there is no package, after a run that came to no plan.
-
-    The plan is made once more: Portage has made it in a process of its own.
-    """
-    from _emerge.create_depgraph_params import create_depgraph_params
-    from _emerge.depgraph import backtrack_depgraph
-    from _emerge.stdout_spinner import stdout_spinner
-
-    opts = {**half.opts, "--quiet": True}
-    spinner = stdout_spinner()
-    spinner.update = bool  # which says nothing
-    settings, trees = half.settings, half.config.trees
-    parameters = create_depgraph_params(opts, half.action)
-    success, graph, _ = backtrack_depgraph(
-        settings, trees, opts, parameters, half.action, half.config.args, spinner
-    )
-    missing = () if success else graph._dynamic_config._unsatisfied_deps_for_display
-    atoms = (positional[1] for positional, _ in missing)
-    return tuple(dict.fromkeys(str(getattr(atom, "without_use", atom)) for atom in atoms))
-
-
-def resumed_arguments(half: Half) -> tuple[str, ...]:
-    """Return what was asked for by the call that ``--resume`` would go on with."""
-    resume = half.config.target_config.mtimedb.get("resume") or {}
-    return tuple(str(favorite) for favorite in resume.get("favorites", ()))

@@ -98,10 +98,15 @@ def roots(
         return (call.only or "final",)
     if call.only:
         return (call.only,)
-    nothing_to_do = not arguments and "--resume" not in opts
+    nothing_to_do = not arguments and not resumes(opts)
     if nothing_to_do or any(option in opts for option in STAGING_ONLY_OPTIONS):
         return ("staging",)
     return ("staging", "final")
+
+
+def resumes(opts: Mapping[str, Any]) -> bool:
+    """Return whether the call goes on with an earlier one; ``--skipfirst`` alone does, too."""
+    return "--resume" in opts or "--skipfirst" in opts
 
 
 def build_only_dropped(args: Sequence[str], parsed: Mapping[str, Any]) -> tuple[str, ...]:

@@ -489,7 +489,7 @@ def in_a_terminal(
     """Run emerge on a terminal of its own; type ``answer`` at each question."""
     master, slave = pty.openpty()
     child = subprocess.Popen(
-        [prefix.wrapper("emerge"), "--color=n", *args],
+        [prefix.wrapper("emerge"), *args, "--color=n"],
         stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
         env=prefix.machine.environment(),
     )  # fmt: skip

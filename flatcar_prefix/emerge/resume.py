@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``--resume`` for two roots: which of them was stopped, and what the other is to do then.
+
+Portage keeps a list of what is left in each root's ``mtimedb``. A call that has failed in
+staging never came to final; one that has failed in final is done with staging.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flatcar_prefix.emerge import plan
+from flatcar_prefix.emerge.half import Half
+
+LISTS = ("resume", "resume_backup")
+"""Portage's lists, the latest first."""
+
+OF_ONE_CALL = frozenset(
+    {"--ask", "--color", "--pretend", "--resume", "--skipfirst", "--tree", "--buildpkg"}
+)
+"""Options that final does not have from the call that is resumed."""
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """An earlier call that is gone on with."""
+
+    favorites: tuple[str, ...]
+    opts: Mapping[str, Any]
+
+    def hand_on(self, staging: Half, final: Half) -> bool:
+        """Let ``final`` do its half of that call; options of its own come first.
+
+        What ``staging`` was told to skip is not asked of final. False when nothing is left.
+        """
+        old = {k: v for k, v in self.opts.items() if k not in plan.JUDGED_BY_EBUILDS}
+        opts = {
+            **{k: v for k, v in old.items() if k not in OF_ONE_CALL},
+            **{k: v for k, v in final.opts.items() if not plan.resumes({k: v}) and k != "--ask"},
+        }
+        if "--with-bdeps" in opts:
+            opts["--with-bdeps"] = "n"
+        left = [word for word in self.favorites if _has(staging, word)]
+        final.config.opts, final.config.args = opts, left
+        return bool(left)
+
+
+def stopped(halves: Sequence[Half]) -> Half | None:
+    """Return the half in which the latest call was stopped, None when there is none."""
+    for name in LISTS:
+        for half in halves:
+            if _entry(half, name):
+                return half
+    return None
+
+
+def of(half: Half) -> Resumed | None:
+    """Return the call that ``--resume`` would go on with in this root, or None."""
+    entry = _entry(half, LISTS[0]) or _entry(half, LISTS[1])
+    if not entry:
+        return None
+    opts = entry.get("myopts") or {}
+    # Lists were written by old versions of Portage, which still reads them.
+    opts = opts if isinstance(opts, dict) else dict.fromkeys(opts, True)
+    return Resumed(tuple(map(str, entry.get("favorites") or ())), opts)
+
+
+def _entry(half: Half, name: str) -> dict[str, Any]:
+    entry = half.config.target_config.mtimedb.get(name)
+    return entry if isinstance(entry, dict) and entry.get("mergelist") else {}
+
+
+def _has(half: Half, word: str) -> bool:
+    """Return whether a set, or what the root has or is planned to have, is meant by ``word``."""
+    from portage.dep import Atom, match_from_list
+
+    if word.startswith("@"):
+        return True
+    atom = Atom(word, allow_repo=True)
+    built = half.plan.merges.values() if half.plan is not None else ()
+    return bool(half.vardb.match(atom) or match_from_list(atom.cp, list(built)))
