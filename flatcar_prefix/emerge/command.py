@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from flatcar_prefix import messages, portage_api, prefix as prefixes, sdk
 from flatcar_prefix.emerge import compare, half as halves, plan, planned, resume
@@ -89,14 +90,26 @@ def _both(prefix: Prefix, call: Call, staging: Half) -> int:
 
 
 def _install(staging: Half, final: Half) -> int:
-    packages = staging.plan.packages if staging.plan is not None else ()
-    if "--pretend" not in final.opts:
-        packages = tuple(package for package in packages if package.only_dependencies)
-    also = planned.as_binaries(packages, final.bintree)
+    also = _not_there_yet(staging, final)
     code = halves.run(final, also=also, judge=partial(compare.check, staging, final))
     if code and "--pretend" not in final.opts:
         explain(final, code)
     return code
+
+
+def _not_there_yet(staging: Half, final: Half) -> dict[str, Any]:
+    """Return what final's plan takes for binary packages though there are none, by EROOT.
+
+    When both plans are only shown, that is all that staging would build, for the build
+    host, too: a package may want a program of it when it is installed (IDEPEND).
+    """
+    if staging.plan is None:
+        return {}
+    packages, host = staging.plan.packages, staging.plan.host
+    if "--pretend" not in final.opts:
+        packages, host = tuple(p for p in packages if p.only_dependencies), ()
+    trees = ((packages, final.bintree), (host, final.host_bintree))
+    return {tree.settings["EROOT"]: planned.as_binaries(some, tree) for some, tree in trees}
 
 
 def _heading(half: Half) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +58,11 @@ class Half:
     @property
     def bintree(self) -> Any:
         return self.config.target_config.trees["bintree"]
+
+    @property
+    def host_bintree(self) -> Any:
+        """The binary packages of the build host."""
+        return self.config.running_config.trees["bintree"]
 
     @property
     def vardb(self) -> Any:
@@ -137,11 +142,16 @@ def _close_caches(trees: Any) -> None:
             of_root["porttree"].dbapi.close_caches()
 
 
-def run(half: Half, *, also: Any = None, judge: Callable[[Plan], None] | None = None) -> int:
+def run(
+    half: Half,
+    *,
+    also: Mapping[str, Any] | None = None,
+    judge: Callable[[Plan], None] | None = None,
+) -> int:
     """Run the half and return emerge's exit code.
 
-    ``also`` is a database of packages that count as binary packages though there are
-    none yet. ``judge`` is told of the plan, and may raise rather than have it carried out.
+    ``also`` has databases of packages, by EROOT, that count as binary packages though there
+    are none yet. ``judge`` is told of the plan, and may raise rather than have it carried out.
     """
     import portage
     from _emerge.actions import run_action
@@ -152,7 +162,7 @@ def run(half: Half, *, also: Any = None, judge: Callable[[Plan], None] | None = 
     QueryCommand._db = half.config.trees
     portage.output.havecolor = 0
     os.umask(0o22)
-    with _watched(half, judge), _additional_binaries(half, also):
+    with _watched(half, judge), _additional_binaries(also or {}):
         try:
             return int(run_action(half.config) or 0)
         finally:
@@ -184,6 +194,7 @@ def _watched(half: Half, judge: Callable[[Plan], None] | None) -> Iterator[None]
                 graph,
                 success=success,
                 eroot=half.settings["EROOT"],
+                host=half.config.running_config.settings["EROOT"],
                 keys=half.bintree.dbapi._aux_cache_keys,
             )
             if success and judge is not None:
@@ -213,19 +224,23 @@ def _watched(half: Half, judge: Callable[[Plan], None] | None) -> Iterator[None]
 
 
 @contextmanager
-def _additional_binaries(half: Half, also: Any) -> Iterator[None]:
-    """Within, the packages of ``also`` are binary packages of the root."""
-    if also is None:
-        yield
-        return
-    bintree = half.bintree
-    original = bintree.populate
+def _additional_binaries(also: Mapping[str, Any]) -> Iterator[None]:
+    """Within, the packages of ``also``, databases by EROOT, are binary packages of those roots.
 
-    def populate(**kwargs: Any) -> None:
-        original(**{**kwargs, "add_repos": (also,)})
+    Said to the class: Portage loads all roots anew where a repository's package moves were
+    not known yet.
+    """
+    from portage.dbapi.bintree import binarytree
 
-    bintree.populate = populate
+    original = binarytree.populate
+
+    def populate(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if (more := also.get(self.settings["EROOT"])) is not None:
+            kwargs["add_repos"] = (more,)
+        return original(self, *args, **kwargs)
+
+    binarytree.populate = populate
     try:
         yield
     finally:
-        del bintree.populate
+        binarytree.populate = original

@@ -30,6 +30,8 @@ class Plan:
 
     success: bool
     packages: tuple[Planned, ...]
+    host: tuple[Planned, ...]
+    """What is of the build host, which programs of a package may want when it is installed."""
     unsatisfied: tuple[Any, ...]
     """Atoms for which there is no package that may be installed."""
 
@@ -39,8 +41,8 @@ class Plan:
         return {package.slot_atom: package.cpv for package in self.packages if package.merges}
 
 
-def read(graph: Any, *, success: bool, eroot: str, keys: Iterable[str]) -> Plan:
-    """Return what the depgraph ``graph`` plans for the root ``eroot``.
+def read(graph: Any, *, success: bool, eroot: str, host: str, keys: Iterable[str]) -> Plan:
+    """Return what the depgraph ``graph`` plans for the root ``eroot`` and for the build host's.
 
     ``keys`` are the metadata that binary packages have.
     """
@@ -49,6 +51,7 @@ def read(graph: Any, *, success: bool, eroot: str, keys: Iterable[str]) -> Plan:
     return Plan(
         success=success,
         packages=tuple(_packages(graph, eroot, keys)) if success else (),
+        host=tuple(_packages(graph, host, keys)) if success else (),
         unsatisfied=tuple(dict.fromkeys(positional[1] for positional, _ in missing)),
     )
 

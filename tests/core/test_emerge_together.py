@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from machine import InUse, Overlay
+from machine import InUse, Machine, Overlay
 from test_emerge import FAILING, in_a_terminal, plan, state
 
 pytestmark = pytest.mark.needs_root
@@ -233,3 +233,25 @@ class TestOnlydeps:
         ]
         assert mine == [{"test-only/headers-1", "test-only/run-1"}, {"test-only/run-1"}]
         assert not [a for a in prefix.world("final") if a.startswith("test-only/")]
+
+
+class TestWhatIsNotThereYet:
+    """``--pretend`` shows final's plan before anything is built."""
+
+    def test_a_program_that_is_wanted_when_installing_will_be_on_the_build_host(
+        self, prefix: InUse, overlay: Overlay
+    ) -> None:
+        overlay.ebuild("test-idep/program-1")
+        overlay.ebuild("test-idep/app-1", 'IDEPEND="test-idep/program"\n')
+        said = prefix.install("--pretend", "test-idep/app")
+        building, _, installing = said.stdout.partition("installing into final")
+        assert "test-idep/program-1" in building
+        assert "test-idep/app-1" in installing
+
+    def test_package_moves_that_nobody_has_applied_yet_do_no_harm(self, machine: Machine) -> None:
+        updates = machine.repos / "gentoo-subset/profiles/updates/1Q-2026"
+        updates.parent.mkdir()
+        updates.write_text("move sys-apps/grab sys-apps/grep\n")
+        prefix = machine.setup("moved")
+        said = prefix.install("--pretend", "app-arch/bzip2", "--nodeps")
+        assert len(plan(said.stdout)) == 2
