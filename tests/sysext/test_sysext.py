@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import json
 import os
@@ -630,6 +631,17 @@ exec sleep 30
 """
 
 
+def is_locked(directory: Path) -> bool:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 @pytest.mark.parametrize("form", ["erofs", "tar"])
 def test_a_tree_of_hard_links_that_a_killed_process_left_is_removed_by_the_next(
     own_prefix: Prefix, tmp_path: Path, form: str
@@ -649,6 +661,8 @@ def test_a_tree_of_hard_links_that_a_killed_process_left_is_removed_by_the_next(
     child.kill()
     child.wait()
     assert list(left.iterdir())
+    while any(is_locked(path) for path in left.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.05)  # a program that it was just about to start ends, or begins, first
     (tmp_path / "mkfs.erofs").unlink()
     name = "next" + FORMATS[form].suffix
     sysext(own_prefix, tmp_path / name, format=form, verify=False)
