@@ -50,6 +50,7 @@ def examine(*, scripts_dir: Path | None = None) -> list[Check]:
     checks += [_place(name, path, sudo=sudo) for name, path in _places(sdk)]
     checks += list(_programs())
     checks.append(_namespaces())
+    checks.append(_reach())
     return checks
 
 
@@ -171,6 +172,17 @@ def _namespaces() -> Check:
         return Check("namespaces", False, str(error), error.hint)
     hint = "" if ok else "Allow user namespaces (sysctl user.max_user_namespaces), or be root."
     return Check("namespaces", ok, "mount namespaces work" if ok else "they are refused", hint)
+
+
+def _reach() -> Check:
+    """Whether the wrappers that root makes are of use to others."""
+    python = sdks.interpreter()
+    hidden = sdks.hidden_from_others() if os.geteuid() == 0 else None
+    if hidden is None:
+        return Check("Python for others", True, python, needed=False)
+    hint = "Let them pass (chmod o+x), or install this program with another Python."
+    found = f"{hidden} keeps other users from {python}"
+    return Check("Python for others", False, found, hint, needed=False)
 
 
 def as_text(checks: list[Check]) -> str:

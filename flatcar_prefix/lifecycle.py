@@ -102,7 +102,10 @@ def _setup_locked(sdk: sdks.Sdk, asked: Request, *, force: bool, say: Quiet) -> 
             )
             if not bootstrapping.is_complete(prefix):
                 return prefix
-        return _finish(prefix)
+        prefix = _finish(prefix)
+    if os.geteuid() == 0 and (hidden := sdks.hidden_from_others()):
+        say.warn(f"{hidden} keeps other users from this Python, and so from wrappers")
+    return prefix
 
 
 def _go_on(old: Prefix, prefix: Prefix, say: Quiet) -> None:

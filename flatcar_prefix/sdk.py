@@ -9,6 +9,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import stat
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -173,6 +174,16 @@ def interpreter() -> str:
     """
     named = Path(sys.executable).with_name("python3")
     return os.fspath(named) if named.exists() and named.samefile(sys.executable) else sys.executable
+
+
+def hidden_from_others() -> Path | None:
+    """Return the directory by which others cannot reach this program or its Python, if any."""
+    needed = (interpreter(), sys.base_prefix, sys.prefix, PACKAGE_DIR)
+    for path in (Path(os.path.realpath(place)) for place in needed):
+        for directory in reversed((path, *path.parents)):
+            if not directory.stat().st_mode & stat.S_IXOTH:
+                return directory
+    return None
 
 
 def launch(*words: str) -> list[str]:

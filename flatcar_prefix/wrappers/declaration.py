@@ -19,7 +19,7 @@ ENTRIES = ("cross", "view", "module")
 ROOTS = ("staging", "final", "both")
 KEYS = (
     "description", "package", "root", "entry", "needs-root", "without-root", "command",
-    "arguments", "module", "stand-in", "probe", "like",
+    "native-command", "arguments", "module", "stand-in", "probe", "like",
 )  # fmt: skip
 PLACEHOLDERS = (
     "name", "id", "board", "arch", "chost", "libdir", "eprefix", "staging_dir", "final_dir",
@@ -50,6 +50,8 @@ class Tool:
     """How it enters the prefix: ``cross`` or ``view``; ``module`` is ``cross`` by Python."""
     commands: tuple[str, ...]
     """What it is called, best first; for a module, what that in turn calls, if anything."""
+    native_commands: tuple[str, ...] = ()
+    """What it is called besides where the board's architecture is this machine's."""
     arguments: tuple[str, ...] = ()
     """What comes before the caller's own arguments."""
     needs_root: bool = False
@@ -148,6 +150,7 @@ def read(
         root=tool["root"],
         entry=tool["entry"],
         commands=commands,
+        native_commands=_words(path, tool, "native-command"),
         arguments=_words(path, tool, "arguments"),
         needs_root=_boolean(path, tool, "needs-root"),
         without_root=_options(path, tool, "without-root"),
@@ -172,7 +175,7 @@ def _merged(
         if model not in texts:
             raise DeclarationError(path, "like", f"no tool {model!r} is declared")
         theirs = texts[model]
-        own_only = ("like", "command") if seen else ("like",)
+        own_only = ("like", "command", "native-command") if seen else ("like",)
         tool = {k: v for k, v in theirs["tool"].items() if k not in own_only} | tool
         if "environment" in theirs:
             environment = dict(theirs["environment"]) | environment
@@ -205,7 +208,7 @@ def _words(path: Path, tool: Mapping[str, str], key: str, default: str = "") -> 
         words = tuple(shlex.split(tool.get(key, default)))
     except ValueError as error:
         raise DeclarationError(path, key, _one_line(error)) from error
-    if key == "command" and key in tool and not (words and all(words)):
+    if key.endswith("command") and key in tool and not (words and all(words)):
         raise DeclarationError(path, key, "is empty")
     if any("\0" in word for word in words):
         raise DeclarationError(path, key, "holds a NUL")

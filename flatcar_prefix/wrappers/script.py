@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import re
 import shlex
 import shutil
@@ -76,6 +77,12 @@ MEANT = (
 """Variables that a caller sets for the tool; sudo would drop them."""
 
 
+UNREACHED = (
+    "Run it as root, let others pass the Python's directories (chmod o+x), or install this program"
+    " with another Python, such as /usr/bin/python3."
+)
+"""What to do where ordinary users cannot reach this program's Python."""
+
 _CHOOSE = """\
 root=@ROOT@
 case ${1-} in
@@ -87,6 +94,24 @@ _WHO = """\
 while read -r key _ uid _; do
 	[ "${key}" != Uid: ] || break
 done </proc/self/status"""
+
+
+_NO_UNSHARE = """\
+if ! command -v unshare >/dev/null; then
+	echo ' * unshare is not here, by which a tool enters the prefix' >&2
+	echo ' * Install util-linux, or see that PATH has it.' >&2
+	exit 1
+fi"""
+
+_NO_NAMESPACES = """\
+for setting in user/max_user_namespaces kernel/unprivileged_userns_clone; do
+	setting=/proc/sys/${setting}
+	if [ -r "${setting}" ] && read -r number <"${setting}" && [ "${number}" = 0 ]; then
+		echo " * this machine does not let users enter the prefix: ${setting} is 0" >&2
+		echo ' * Run it as root, or have root allow user namespaces there (sysctl).' >&2
+		exit 1
+	fi
+done"""
 
 
 def template() -> str:
@@ -140,6 +165,7 @@ def _values(prefix: Prefix, tool: Tool, works: str) -> dict[str, str]:
         "MISSING": _missing(tool),
         "UID": _WHO if tool.needs_root or tool.entry == "view" else "",
         "SUDO": _sudo(prefix, tool),
+        "REACH": _reach(tool),
         "SHIFT": "" if both else "case ${1-} in\n--staging | --final) shift ;;\n*) ;;\nesac",
         "UNSET": " \\\n\t".join(ASTRAY),
         "ENTER": _enter(prefix, tool),
@@ -170,7 +196,8 @@ def python_bin() -> str:
 def candidates(prefix: Prefix, tool: Tool) -> list[str]:
     """Return what the command may be, best first: absolute paths, and names for PATH."""
     found: list[str] = []
-    for command in tool.commands:
+    native = prefix.board.uname_machine == platform.machine()
+    for command in tool.commands + (tool.native_commands if native else ()):
         name = filled(command, placeholders(prefix.root(_kind(tool))))
         found += [name] if "/" in name else [os.path.join(python_bin(), name), name]
     return found
@@ -205,7 +232,23 @@ def _missing(tool: Tool) -> str:
     if tool.stand_in or (tool.module and not tool.commands):
         return ""
     said = f" * {tool.name} is not installed here; it is in {tool.package}"
-    return f'if [ -z "${{tool}}" ]; then\n\techo {shlex.quote(said)} >&2\n\texit 127\nfi'
+    # Where this program's Python cannot be reached, its directory is no witness.
+    gone = f'[ -z "${{tool}}" ] && [ -x {shlex.quote(sdk.interpreter())} ]'
+    return f"if {gone}; then\n\techo {shlex.quote(said)} >&2\n\texit 127\nfi"
+
+
+def _reach(tool: Tool) -> str:
+    """Return the shell code that says so where a tool is Python which the caller cannot reach."""
+    python = sdk.interpreter()
+    said = f" * {python}, by which {tool.name} runs, cannot be reached by this user"
+    code = (
+        f"if ! [ -x {shlex.quote(python)} ]; then\n\techo {shlex.quote(said)} >&2\n"
+        f"\techo {shlex.quote(f' * {UNREACHED}')} >&2\n\texit 126\nfi"
+    )
+    if tool.module:
+        return code
+    beside = f"'' | {shlex.quote(python_bin())}/*"
+    return f"case ${{tool}} in\n{beside})\n{_indented(code)}\n\t;;\n*) ;;\nesac"
 
 
 def own(module: str) -> str:
@@ -339,9 +382,11 @@ def _exec(prefix: Prefix, entry: str, words: str) -> str:
     as_root = shlex.join(view.unshare_words(ordinary=False))
     as_user = shlex.join(view.unshare_words(ordinary=True))
     return (
+        f"{_NO_UNSHARE}\n"
         'if [ "${uid}" = 0 ]; then\n'
         f'\texec {as_root} {enter} "${{root}}" root {words} "$@"\n'
         "fi\n"
+        f"{_NO_NAMESPACES}\n"
         f'exec {as_user} {enter} "${{root}}" user {words} "$@"'
     )
 

@@ -25,6 +25,13 @@ def hidden_by(path: Path) -> Path | None:
     return next((d for d in way if not d.stat().st_mode & stat.S_IXOTH), None)
 
 
+def hiding_python(*words: str | Path) -> list[str]:
+    """Return a command line that an ordinary user runs ``words`` by, with this Python out of reach."""
+    python = shlex.quote(os.path.realpath(sys.executable))
+    script = f'set -e\nmount -t tmpfs none /mnt\n: >/mnt/none\nmount --bind /mnt/none {python}\nexec "$@"\n'
+    return ["unshare", "--mount", "sh", "-c", script, "sh", *as_ordinary_user(*words)]
+
+
 def reaching_python(*words: str | Path, user: int = ORDINARY) -> list[str]:
     """Return a command line that an ordinary user runs ``words`` by, with this Python in reach."""
     argv = as_ordinary_user(*words, user=user)

@@ -4,15 +4,20 @@
 from __future__ import annotations
 
 import grp
+import json
 import os
 import pwd
+import shutil
 import stat
+import sys
 from pathlib import Path
 
 import pytest
-from machine import InUse, Machine, Run
-from ordinary import reaching_python
+from machine import InUse, Machine, Run, two_lines
+from ordinary import hiding_python, reaching_python
 from tooling import ORDINARY
+
+from flatcar_prefix import sdk
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs_namespaces]
 
@@ -131,6 +136,33 @@ def test_ldconfig_prints_the_cache_without_root(toolbox: InUse, open_dir: Path) 
     toolbox.machine.ok(toolbox.wrapper("ldconfig"))
     done = without_sudo(toolbox, open_dir, toolbox.wrapper("ldconfig"), "-p")
     assert (done.returncode, "libs found in cache" in done.stdout) == (0, True), done.stderr
+
+
+@pytest.mark.parametrize("tool", ["glsa-check", "portageq", "equery", "egencache", "bwrap"])
+def test_a_python_that_the_user_cannot_reach_is_named(toolbox: InUse, tool: str) -> None:
+    done = toolbox.machine.run(*hiding_python(toolbox.wrapper(tool), "--help"))
+    assert done.returncode == 126
+    said, to_do = two_lines(done)
+    assert f"{sdk.interpreter()}, by which {tool} runs, cannot be reached by this user" in said
+    assert "chmod o+x" in to_do
+
+
+def test_what_is_no_python_does_not_need_it(toolbox: InUse, viewed: InUse) -> None:
+    assert toolbox.machine.run(*hiding_python(toolbox.wrapper("gdb"), "--version")).returncode == 0
+    assert viewed.machine.run(*hiding_python(viewed.wrapper("viewsh"), "-c", "exit 7")).returncode == 7
+
+
+def test_setup_and_doctor_warn_of_a_python_that_others_cannot_reach(machine: Machine, open_dir: Path) -> None:
+    hidden = open_dir / "hidden"
+    shutil.copytree(sys.prefix, hidden / "venv", symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    hidden.chmod(0o700)
+    python = hidden / "venv/bin/python3"
+    checks = json.loads(machine.run(python, "-m", "flatcar_prefix", "doctor", "--json").stdout)
+    (check,) = (c for c in checks if c["name"] == "Python for others")
+    assert (check["ok"], check["needed"]) == (False, False)
+    assert "keeps other users from" in check["found"]
+    done = machine.run(python, *machine.setup_command("--bootstrap=none", "warned", "/usr/local/warned")[1:])
+    assert (done.returncode, done.stderr.count("keeps other users")) == (0, 1), done.stderr
 
 
 def test_etc_update_settles_updates_in_a_prefix_of_the_callers(open_dir: Path) -> None:

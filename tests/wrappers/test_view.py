@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from machine import InUse, Machine, Run, snapshot
+from machine import InUse, Machine, Run, snapshot, two_lines
 from tooling import as_ordinary_user, shell
 
 pytestmark = pytest.mark.needs_namespaces
@@ -282,3 +282,55 @@ def test_a_machine_without_namespaces_is_told_what_to_do(viewed: InUse, open_dir
     assert seen.returncode == 1
     assert len(seen.stderr.splitlines()) == 2
     assert "cannot be mounted" in seen.stderr
+
+
+@pytest.mark.needs_root
+@pytest.mark.parametrize("setting", ["user/max_user_namespaces", "kernel/unprivileged_userns_clone"])
+def test_a_machine_that_allows_users_no_namespaces_is_named(viewed: InUse, open_dir: Path, setting: str) -> None:
+    place = Path("/proc/sys") / setting
+    if not place.exists():
+        pytest.skip("this kernel has no such setting")
+    (open_dir / "zero").write_text("0\n")
+    script = f'mount --bind {open_dir}/zero {place} && exec "$@"'
+    words = as_ordinary_user(viewed.wrapper("viewsh"), "-c", ":")
+    seen = viewed.machine.run("unshare", "--mount", "sh", "-c", script, "sh", *words)
+    assert seen.returncode == 1
+    said, to_do = two_lines(seen)
+    assert f"{place} is 0" in said
+    assert "as root" in to_do
+
+
+def test_a_machine_without_unshare_is_told_which_package_has_it(viewed: InUse, open_dir: Path) -> None:
+    few = open_dir / "few"
+    few.mkdir()
+    (few / "sh").symlink_to("/bin/sh")
+    seen = viewed.machine.run(viewed.wrapper("viewsh"), "-c", ":", env={"PATH": str(few)})
+    assert seen.returncode == 1
+    assert "util-linux" in two_lines(seen)[1]
+
+
+def test_names_that_somebody_has_taken_do_not_keep_anybody_out(viewed: InUse, open_dir: Path) -> None:
+    open_dir.chmod(0o777)
+    taken = f"{open_dir}/.flatcar-prefix-view.$$"
+    script = f': >{taken}; ln -s /nowhere {taken}.0; : >{taken}.1; exec "$@"'
+    words = ("sh", "-c", script, "sh", viewed.wrapper("viewsh"), "-c", "echo in the view")
+    seen = run("user", viewed.machine, *words, env={"XDG_RUNTIME_DIR": str(open_dir)})
+    assert (seen.stdout, seen.stderr) == ("in the view\n", "")
+    assert len(os.listdir(open_dir)) == 3
+
+
+def test_where_nothing_can_be_created_one_is_told_where(viewed: InUse, open_dir: Path) -> None:
+    open_dir.chmod(0o777)
+    filled = f"i=0; while [ $i -lt 100 ]; do : >{open_dir}/.flatcar-prefix-view.$$.$i; i=$((i + 1)); done; exec \"$@\""
+    seen = run("user", viewed.machine, "sh", "-c", filled, "sh", viewed.wrapper("viewsh"), "-c", ":",
+               env={"XDG_RUNTIME_DIR": str(open_dir)})  # fmt: skip
+    assert seen.returncode == 1
+    assert str(open_dir) in two_lines(seen)[1]
+
+
+@pytest.mark.needs_root
+def test_a_directory_named_nowhere_is_nothing_special(viewed: InUse) -> None:
+    binds = [word for name in os.listdir("/") for word in ("--dev-bind", f"/{name}", f"/{name}")]
+    words = ["bwrap", "--cap-add", "ALL", *binds, "--dir", "/nowhere"]
+    seen = viewed.machine.run(*words, viewed.wrapper("viewsh"), "-c", "echo in the view")
+    assert (seen.stdout, seen.stderr) == ("in the view\n", "")
