@@ -21,7 +21,7 @@ def explain(half: Half, code: int) -> None:
     for failure in half.failures:
         doing = "building" if half.root.kind == "staging" else "installing"
         where = f"the log is {failure.log}" if failure.log else "there is no log"
-        messages.error(f"{doing} {failure.cpv} failed; {where}")
+        messages.error(f"{doing} failed: {failure.cpv}; {where}")
     resolved = half.plan is None or half.plan.success
     if half.root.kind == "final" and not half.failures and not resolved:
         _explain_missing(half)

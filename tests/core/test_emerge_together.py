@@ -127,7 +127,7 @@ class TestResume:
         result = prefix.emerge("--oneshot", "test-res/last")
         assert result.returncode == 1
         said = result.stderr.splitlines()[-1]
-        assert said.startswith(" * installing test-res/last-1 failed; the log is ")
+        assert said.startswith(" * installing failed: test-res/last-1; the log is ")
         assert "this root refuses" in Path(said.rpartition(" ")[2]).read_text()
         (prefix.final / "refuse").unlink()
         before = state(prefix, "staging")
@@ -197,20 +197,20 @@ class TestWhatIsSaidToHaveFailed:
         overlay.ebuild("test-say/fine-1")
         result = prefix.emerge(*args)
         assert result.returncode == 1
-        assert "failed; " not in result.stdout + result.stderr
+        assert "failed: " not in result.stdout + result.stderr
 
     def test_nothing_after_a_no(self, prefix: InUse, overlay: Overlay) -> None:
         overlay.ebuild("test-say/fine-1")
         code, said = in_a_terminal(prefix, ["--stage", "--ask", "test-say/fine"], "No")
         assert code == 130
-        assert "failed; " not in said
+        assert "failed: " not in said
 
     def test_each_that_has_failed(self, prefix: InUse, overlay: Overlay) -> None:
         names = [overlay.ebuild(f"test-say/bad{n}-1", FAILING) for n in (1, 2)]
         result = prefix.emerge("--keep-going", *names)
-        said = [line for line in result.stderr.splitlines() if "failed; the log is" in line]
+        said = [line for line in result.stderr.splitlines() if "; the log is " in line]
         assert sorted(line.partition(";")[0] for line in said) == [
-            f" * building {name}-1 failed" for name in names
+            f" * building failed: {name}-1" for name in names
         ]
         for line in said:
             assert "this one never builds" in Path(line.rpartition(" ")[2]).read_text()
