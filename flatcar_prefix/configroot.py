@@ -32,8 +32,9 @@ SHARED_LISTS = (*skel.TAKEN, "package.accept_restrict", "package.properties")
 """What stands in staging and holds in both roots, where the user may add to it in final.
 Portage reads a directory of any of these names, and the directories therein."""
 
-SHARED_WHOLE = ("env", "sets")
-"""What is looked up there by name, and so is the same in both roots."""
+SHARED_WHOLE = ("env", "patches", "sets")
+"""What is looked up there by name, and so is the same in both roots. Portage takes no binary
+package that was built with other patches than it finds."""
 
 COMPILER = "sys-devel/gcc"
 
@@ -202,7 +203,7 @@ def write(
     user = config / "make.conf.user"
     if not user.exists():
         portage_api.write_atomic(user, makeconf.make_conf_user(root))
-    if root.kind == "staging":  # final has it by its links there, and builds nothing to patch
+    if root.kind == "staging":  # final has it by its links there
         skel.write(config, root.prefix)
     for link, target in shared(root).items():
         _share(config, link, target)
@@ -218,7 +219,8 @@ def _share(config: Path, link: str, target: Path) -> None:
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     if link in SHARED_WHOLE:
-        target.mkdir(parents=True, exist_ok=True)
+        if not os.path.lexists(target) and link != "patches":  # which a checkout may bring yet
+            target.mkdir(parents=True)
         if os.path.lexists(path):
             return
     temporary = path.with_name(f".{path.name}.new")

@@ -22,7 +22,7 @@ def recorder(open_dir: Path) -> Recorder:
 @pytest.fixture
 def open_dir() -> Iterator[Path]:
     """A directory of this test's that every user can look into."""
-    path = Path(tempfile.mkdtemp(prefix="fp-wrappers-"))
+    path = Path(tempfile.mkdtemp(prefix="fp-wrappers-", dir="/var/tmp"))
     path.chmod(0o755)
     yield path
     shutil.rmtree(path)
