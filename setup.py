@@ -57,8 +57,8 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            "setup_prefix = flatcar_prefix.cli:setup_prefix",
-            "flatcar-prefix = flatcar_prefix.cli:main",
+            "setup_prefix = flatcar_prefix.cli.main:setup_prefix",
+            "flatcar-prefix = flatcar_prefix.cli.main:main",
         ]
     },
     classifiers=[

@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 _TOP = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(_TOP / "tests" / "equery"))
-from fixture_prefix import EPREFIX, Fixture, build, configure  # noqa: E402
+from fixture_prefix import EPREFIX, Fixture, build, configure
 
 GOAL = 0.7
 SMALL = (

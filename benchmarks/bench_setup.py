@@ -52,7 +52,7 @@ def arguments(base: Path, name: str) -> list[str]:
 
 def seconds(base: Path, name: str) -> float:
     """Return how long one set-up takes, in a process of its own."""
-    code = "import sys; from flatcar_prefix.cli import setup_prefix; sys.exit(setup_prefix())"
+    code = "import sys; from flatcar_prefix.cli.main import setup_prefix; sys.exit(setup_prefix())"
     command = [sys.executable, "-c", code, *arguments(base, name)]
     began = time.perf_counter()
     subprocess.run(command, env=environment(base), check=True, stdout=subprocess.DEVNULL)

@@ -32,9 +32,10 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[1]
 sys.path[:0] = [os.fspath(TOP), os.fspath(TOP / "tests/sysext")]
 
-from flatcar_prefix import prefix as prefix_module, process  # noqa: E402
-from flatcar_prefix.prefix import Prefix  # noqa: E402
-from flatcar_prefix.sysext import sysext  # noqa: E402
+from flatcar_prefix.image.build import sysext
+from flatcar_prefix.prefix import model as prefixes
+from flatcar_prefix.prefix.model import Prefix
+from flatcar_prefix.system import process
 
 FORMATS = ("squashfs", "erofs", "ext4", "btrfs")
 
@@ -148,7 +149,7 @@ def main() -> int:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-sysext-") as name:
         work = Path(name)
-        prefix = prefix_module.read(args.staging) if args.staging else stand_in(work / "prefix")
+        prefix = prefixes.read(args.staging) if args.staging else stand_in(work / "prefix")
         files = sum(path.is_file() for path in prefix.final.path.rglob("*"))
         print(f"{prefix.id}: {files} files, {os.cpu_count()} cores, median of {args.repeat}")
         out = work / "out"

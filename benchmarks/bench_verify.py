@@ -26,11 +26,11 @@ from pathlib import Path
 from elftools.elf.dynamic import DynamicSegment
 from elftools.elf.elffile import ELFFile
 
+from flatcar_prefix.audit.audit import audit
+from flatcar_prefix.audit.elf import ElfError, Source, read_elf
+from flatcar_prefix.audit.tree import Entry, Tree, walk
+from flatcar_prefix.audit.vdb_owners import Owners
 from flatcar_prefix.boards import board
-from flatcar_prefix.verify import Tree, audit
-from flatcar_prefix.verify.elf import ElfError, Source, read_elf
-from flatcar_prefix.verify.owners import Owners
-from flatcar_prefix.verify.tree import Entry, walk
 
 EPREFIX = "/opt/b"
 LOADER = "lib64/ld-x86-64.so.2"

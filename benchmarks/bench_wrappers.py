@@ -28,10 +28,13 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[1]
 sys.path[:0] = [os.fspath(TOP)]
 
-import flatcar_prefix as fp  # noqa: E402
-from flatcar_prefix import prefix as prefixes, wrappers  # noqa: E402
-from flatcar_prefix.prefix import Prefix  # noqa: E402
-from flatcar_prefix.wrappers import declaration  # noqa: E402
+import flatcar_prefix as fp
+from flatcar_prefix.prefix import model as prefixes
+from flatcar_prefix.prefix.model import Prefix
+from flatcar_prefix.wrappers import (
+    declaration,
+    files,
+)
 
 GOALS = {"cross": 3.0, "view": 12.0, "generate 1": 150.0}
 """Milliseconds; for the wrappers, over the bare tool."""
@@ -104,7 +107,7 @@ def calls(prefix: Prefix, directory: Path, runs: int) -> list[Row]:
     declared.mkdir(parents=True)
     for entry in ("cross", "view"):
         (declared / f"bench-{entry}.conf").write_text(DECLARATION.format(entry))
-    wrappers.generate(prefix)
+    files.generate(prefix)
     beside = Path(sys.executable).parent
     values = {
         "root": prefix.final.path,
@@ -186,7 +189,7 @@ def generation(prefix: Prefix, directory: Path) -> list[Row]:
         many = [twin(prefix, directory / f"g{number}", n) for n in range(number)]
         for name in (f"generate {number}", f"generate {number}, nothing to do"):
             cpu = time.process_time()
-            took = seconds(lambda many=many: [wrappers.generate(p) for p in many]) * 1000  # type: ignore[misc]
+            took = seconds(lambda many=many: [files.generate(p) for p in many]) * 1000  # type: ignore[misc]
             cpu = (time.process_time() - cpu) * 1000
             rows.append(Row(name, took, took, cpu, goal=GOALS.get(name)))
     return rows

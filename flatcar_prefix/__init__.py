@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from flatcar_prefix.audit.api import verify as verify
     from flatcar_prefix.boards import BOARDS as BOARDS, Board as Board
     from flatcar_prefix.errors import (
         BuildError as BuildError,
@@ -16,12 +17,11 @@ if TYPE_CHECKING:
         PrefixError as PrefixError,
         UsageError as UsageError,
     )
-    from flatcar_prefix.lifecycle import setup as setup, update as update
-    from flatcar_prefix.prefix import Prefix as Prefix, Root as Root
-    from flatcar_prefix.registry import list_prefixes as list_prefixes, load as load
-    from flatcar_prefix.removal import uninstall as uninstall
-    from flatcar_prefix.sysext import sysext as sysext
-    from flatcar_prefix.verify import verify as verify
+    from flatcar_prefix.image.build import sysext as sysext
+    from flatcar_prefix.lifecycle.create import setup as setup, update as update
+    from flatcar_prefix.lifecycle.uninstall import uninstall as uninstall
+    from flatcar_prefix.prefix.model import Prefix as Prefix, Root as Root
+    from flatcar_prefix.prefix.registry import list_prefixes as list_prefixes, load as load
 
 # Importing any of them costs time that the wrappers have not got, so each waits.
 _PLACES = {
@@ -29,18 +29,18 @@ _PLACES = {
     "Board": "boards",
     "BuildError": "errors",
     "MismatchError": "errors",
-    "Prefix": "prefix",
+    "Prefix": "prefix.model",
     "PrefixError": "errors",
-    "Root": "prefix",
+    "Root": "prefix.model",
     "UsageError": "errors",
-    "list": "registry:list_prefixes",
-    "list_prefixes": "registry",
-    "load": "registry",
-    "setup": "lifecycle",
-    "sysext": "sysext:sysext",
-    "uninstall": "removal",
-    "update": "lifecycle",
-    "verify": "verify:verify",
+    "list": "prefix.registry:list_prefixes",
+    "list_prefixes": "prefix.registry",
+    "load": "prefix.registry",
+    "setup": "lifecycle.create",
+    "sysext": "image.build",
+    "uninstall": "lifecycle.uninstall",
+    "update": "lifecycle.create",
+    "verify": "audit.api",
 }
 
 __all__ = ["__version__", *_PLACES]

@@ -3,7 +3,7 @@
 
 import sys
 
-from flatcar_prefix.cli import main
+from flatcar_prefix.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

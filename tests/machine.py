@@ -61,7 +61,7 @@ class Machine:
 
     @property
     def places(self) -> dict[str, str]:
-        """The variables that move this program's places here, see flatcar_prefix.sdk."""
+        """The variables that move this program's places here, see flatcar_prefix.system.places."""
         return {
             "FLATCAR_PREFIX_BUILD_DIR": str(self.base / "build"),
             "FLATCAR_PREFIX_CACHE_DIR": str(self.base / "cache"),
@@ -103,7 +103,7 @@ class Machine:
 
     def setup_command(self, *args: str | Path) -> list[str]:
         """Return ``setup_prefix`` with the checkout of this machine."""
-        code = "import sys; from flatcar_prefix.cli import setup_prefix; sys.exit(setup_prefix())"
+        code = "import sys; from flatcar_prefix.cli.main import setup_prefix; sys.exit(setup_prefix())"
         return [sys.executable, "-c", code, f"--scripts_dir={self.scripts}", *map(str, args)]
 
     def try_setup(self, *args: str | Path, **options: Any) -> Run:

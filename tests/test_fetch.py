@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, strategies as st
 
-from flatcar_prefix import debian, fetch
-from flatcar_prefix.debian import Entry, Source
 from flatcar_prefix.errors import PrefixError, UsageError
+from flatcar_prefix.fetch import __main__ as fetch, debian
+from flatcar_prefix.fetch.debian import Entry, Source
 
 REPOS = Path(__file__).resolve().parents[1] / "repos"
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings, strategies as st
 
-from flatcar_prefix import makeconf, portage_api
-from flatcar_prefix.prefix import Repository
+from flatcar_prefix.config import make_conf as makeconf
+from flatcar_prefix.portage_api import session as portage_api
+from flatcar_prefix.prefix.model import Repository
 
 VALUES = st.text(st.characters(exclude_characters="\n\r\0", exclude_categories=["Cs"]))
 

@@ -20,13 +20,13 @@ from pathlib import Path
 import pytest
 
 import flatcar_prefix as fp
-from flatcar_prefix.prefix import Prefix
+from flatcar_prefix.prefix.model import Prefix
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, os.fspath(CHECKOUT / "tests/merge"))
 
-import merging  # noqa: E402  # its directory had to be named first
-from merging import Merged, Target  # noqa: E402
+import merging  # its directory had to be named first
+from merging import Merged, Target
 
 pytestmark = [pytest.mark.e2e, pytest.mark.needs_namespaces, pytest.mark.timeout(900)]
 

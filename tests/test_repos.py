@@ -109,7 +109,7 @@ def test_everything_that_is_depended_on_is_there(portdb: Any) -> None:
 def test_no_package_needs_a_build_tool_to_be_built(portdb: Any) -> None:
     from portage.dep import use_reduce
 
-    from flatcar_prefix.buildhost import PROVIDED
+    from flatcar_prefix.config.build_host import PROVIDED
 
     provided = {package for packages_ in PROVIDED.values() for package in packages_}
     for cpv in packages() - SDK_ONLY:

@@ -24,11 +24,17 @@ from hypothesis import given, strategies as st
 HERE = Path(__file__).parent
 sys.path.insert(0, os.fspath(HERE / "sysext"))
 
-import shipping_prefix  # noqa: E402
+import shipping_prefix
 
-from flatcar_prefix import sandbox, trace  # noqa: E402
-from flatcar_prefix.errors import PrefixError, UsageError  # noqa: E402
-from flatcar_prefix.prefix import Prefix  # noqa: E402
+from flatcar_prefix.errors import (
+    PrefixError,
+    UsageError,
+)
+from flatcar_prefix.prefix.model import Prefix
+from flatcar_prefix.sandbox import (
+    ld_debug,
+    run as sandbox,
+)
 
 HELLO = f"{shipping_prefix.EPREFIX}/usr/bin/hello"
 BOARDS = ("amd64-usr", "arm64-usr")
@@ -383,8 +389,8 @@ def test_a_library_found_in_a_relative_directory_is_from_outside(
 
 
 def test_a_path_that_leads_out_of_the_prefix_again_is_outside() -> None:
-    assert trace.Library("/p/usr/lib/../lib64/x.so").inside("/p")
-    assert not trace.Library("/p/../q/x.so").inside("/p")
+    assert ld_debug.Library("/p/usr/lib/../lib64/x.so").inside("/p")
+    assert not ld_debug.Library("/p/../q/x.so").inside("/p")
 
 
 LOG = """\
@@ -405,7 +411,7 @@ LOG = """\
 
 
 def test_what_was_only_looked_for_is_not_loaded() -> None:
-    assert list(trace.loaded(LOG.splitlines())) == [
+    assert list(ld_debug.loaded(LOG.splitlines())) == [
         "/p/b/libz.so.1",
         "/p/usr/lib/module.so",
         "/p/lib/ld.so",
@@ -414,7 +420,7 @@ def test_what_was_only_looked_for_is_not_loaded() -> None:
 
 @given(st.lists(st.text(max_size=60), max_size=20))
 def test_any_output_can_be_read(lines: list[str]) -> None:
-    assert all(trace.loaded(lines))
+    assert all(ld_debug.loaded(lines))
 
 
 # --- the command

@@ -10,13 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from flatcar_prefix import messages, portage_api, prefix as prefixes, sdk
-from flatcar_prefix.emerge import compare, half as halves, plan, planned, resume
-from flatcar_prefix.emerge.explain import explain
-from flatcar_prefix.emerge.half import Half
-from flatcar_prefix.emerge.plan import Call
+from flatcar_prefix.emerge import one_root, resume, same_versions, which_roots
+from flatcar_prefix.emerge.failures import explain
+from flatcar_prefix.emerge.one_root import Half
+from flatcar_prefix.emerge.which_roots import Call
 from flatcar_prefix.errors import PrefixError
-from flatcar_prefix.prefix import Prefix
+from flatcar_prefix.portage_api import depgraph, session as portage_api
+from flatcar_prefix.prefix import model as prefixes
+from flatcar_prefix.prefix.model import Prefix
+from flatcar_prefix.system import messages, places as sdks
 
 
 def main(argv: Sequence[str]) -> int:
@@ -48,17 +50,17 @@ def emerge(prefix: Prefix, argv: Sequence[str]) -> int:
     then. Output is Portage's own.
     """
     portage_api.initialise(prefix.staging)
-    call = plan.split_word(argv, defaults=sdk.take("EMERGE_DEFAULT_OPTS"))
-    if halves.action_of(call.args) in plan.EARLY_ACTIONS:
-        return halves.run_early(call.args)
-    first = halves.load(prefix.root(call.only or "staging"), call.args, defaults=call.defaults)
-    kinds = plan.roots(call, first.action, first.opts, first.config.args)
+    call = which_roots.split_word(argv, defaults=sdks.take("EMERGE_DEFAULT_OPTS"))
+    if one_root.action_of(call.args) in which_roots.EARLY_ACTIONS:
+        return one_root.run_early(call.args)
+    first = one_root.load(prefix.root(call.only or "staging"), call.args, defaults=call.defaults)
+    kinds = which_roots.roots(call, first.action, first.opts, first.config.args)
     if kinds[0] != first.root.kind:
-        first = halves.load(prefix.root(kinds[0]), call.args, defaults=call.defaults)
+        first = one_root.load(prefix.root(kinds[0]), call.args, defaults=call.defaults)
     if len(kinds) == 1:
         return _one(first)
-    if plan.resumes(first.opts) and not first.config.args:
-        final = halves.load(prefix.final, call.args, defaults=call.defaults)
+    if which_roots.resumes(first.opts) and not first.config.args:
+        final = one_root.load(prefix.final, call.args, defaults=call.defaults)
         if resume.stopped((first, final)) is not first:
             # With nothing to resume in either, it is staging that says so.
             return _one(final if resume.stopped((final,)) else first)
@@ -68,7 +70,7 @@ def emerge(prefix: Prefix, argv: Sequence[str]) -> int:
 
 
 def _one(half: Half) -> int:
-    code = halves.run(half)
+    code = one_root.run(half)
     if code and half.action is None and "--pretend" not in half.opts:
         explain(half, code)
     return code
@@ -76,13 +78,13 @@ def _one(half: Half) -> int:
 
 def _both(prefix: Prefix, call: Call, staging: Half) -> int:
     """Build, then install; or show both plans."""
-    resumed = resume.of(staging) if plan.resumes(staging.opts) else None
+    resumed = resume.of(staging) if which_roots.resumes(staging.opts) else None
     _heading(staging)
     code = _one(staging)
     if code:
         return code
-    args = plan.build_only_dropped(call.args, staging.opts)
-    final = halves.load(prefix.final, args, defaults=call.defaults)
+    args = which_roots.build_only_dropped(call.args, staging.opts)
+    final = one_root.load(prefix.final, args, defaults=call.defaults)
     if resumed is not None and not resumed.hand_on(staging, final):
         return code
     _heading(final)
@@ -91,7 +93,7 @@ def _both(prefix: Prefix, call: Call, staging: Half) -> int:
 
 def _install(staging: Half, final: Half) -> int:
     also = _not_there_yet(staging, final)
-    code = halves.run(final, also=also, judge=partial(compare.check, staging, final))
+    code = one_root.run(final, also=also, judge=partial(same_versions.check, staging, final))
     if code and "--pretend" not in final.opts:
         explain(final, code)
     return code
@@ -109,7 +111,7 @@ def _not_there_yet(staging: Half, final: Half) -> dict[str, Any]:
     if "--pretend" not in final.opts:
         packages, host = tuple(p for p in packages if p.only_dependencies), ()
     trees = ((packages, final.bintree), (host, final.host_bintree))
-    return {tree.settings["EROOT"]: planned.as_binaries(some, tree) for some, tree in trees}
+    return {tree.settings["EROOT"]: depgraph.as_binaries(some, tree) for some, tree in trees}
 
 
 def _heading(half: Half) -> None:
@@ -138,7 +140,7 @@ def _ask(prefix: Prefix, call: Call, staging: Half) -> int:
 def _both_again(prefix: Prefix, call: Call, *more: str) -> int:
     """Do the call with more options, in roots that are loaded anew."""
     call = replace(call, args=(*call.args, *more))
-    return _both(prefix, call, halves.load(prefix.staging, call.args, defaults=call.defaults))
+    return _both(prefix, call, one_root.load(prefix.staging, call.args, defaults=call.defaults))
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flatcar_prefix.emerge import plan
-from flatcar_prefix.emerge.half import Half
+from flatcar_prefix.emerge import which_roots
+from flatcar_prefix.emerge.one_root import Half
 
 LISTS = ("resume", "resume_backup")
 """Portage's lists, the latest first."""
@@ -35,10 +35,14 @@ class Resumed:
 
         What ``staging`` was told to skip is not asked of final. False when nothing is left.
         """
-        old = {k: v for k, v in self.opts.items() if k not in plan.JUDGED_BY_EBUILDS}
+        old = {k: v for k, v in self.opts.items() if k not in which_roots.JUDGED_BY_EBUILDS}
         opts = {
             **{k: v for k, v in old.items() if k not in OF_ONE_CALL},
-            **{k: v for k, v in final.opts.items() if not plan.resumes({k: v}) and k != "--ask"},
+            **{
+                k: v
+                for k, v in final.opts.items()
+                if not which_roots.resumes({k: v}) and k != "--ask"
+            },
         }
         if "--with-bdeps" in opts:
             opts["--with-bdeps"] = "n"

@@ -23,7 +23,7 @@ def _run() -> int:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
     from flatcar_prefix.equery import main
-    from flatcar_prefix.equery.unneeded import leave_out
+    from flatcar_prefix.equery.skip_imports import leave_out
 
     leave_out()
     for stream in (sys.stdout, sys.stderr):

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple, TextIO
 
+from flatcar_prefix.equery.arguments import HELP, Given, describe, help_rows, parse
 from flatcar_prefix.equery.errors import BadOption, QueryError
-from flatcar_prefix.equery.options import HELP, Given, describe, help_rows, parse
-from flatcar_prefix.equery.screen import Screen
-from flatcar_prefix.equery.target import Target
+from flatcar_prefix.equery.output import Screen
+from flatcar_prefix.equery.root import Target
 
 # Name, the letter that stands for it, how the overview shows both, and what it answers.
 QUERIES = (
@@ -103,7 +103,7 @@ def _read_global(argv: Sequence[str], screen: Screen) -> tuple[str, list[str]]:
 
 
 def _answer(name: str, args: list[str], session: Session) -> int:
-    module = import_module(f"flatcar_prefix.equery.{name}")
+    module = import_module(f"flatcar_prefix.equery.queries.{name}")
     screen = session.screen
     if hasattr(module, "main"):
         return int(module.main(args, session))

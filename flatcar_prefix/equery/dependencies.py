@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from flatcar_prefix.equery.errors import InvalidAtom, QueryError
-from flatcar_prefix.equery.target import Target
+from flatcar_prefix.equery.root import Target
 
 KINDS = ("DEPEND", "RDEPEND", "BDEPEND", "PDEPEND", "IDEPEND")
 

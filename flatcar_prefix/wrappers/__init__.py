@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from flatcar_prefix.wrappers.cli import (
+from flatcar_prefix.cli.wrappers import (
     add_arguments as add_arguments,
     is_changing as is_changing,
     listed as listed,

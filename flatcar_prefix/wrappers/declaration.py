@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flatcar_prefix import sdk
 from flatcar_prefix.errors import PrefixError
+from flatcar_prefix.system import places as sdks
 
 SUFFIX = ".conf"
 ENTRIES = ("cross", "view", "module")
@@ -77,9 +77,9 @@ class DeclarationError(PrefixError):
 def directories(*, etc: Path = Path("/etc")) -> list[Path]:
     """Return where declarations are, those that win last."""
     return [
-        sdk.data_dir() / "wrappers",
+        sdks.data_dir() / "wrappers",
         etc / "flatcar-prefix/wrappers.d",
-        sdk.user_config_dir() / "wrappers.d",
+        sdks.user_config_dir() / "wrappers.d",
     ]
 
 

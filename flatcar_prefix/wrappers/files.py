@@ -11,11 +11,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from flatcar_prefix import portage_api, prefix as prefixes, process, view
 from flatcar_prefix.boards import BOARDS
 from flatcar_prefix.errors import PrefixError
-from flatcar_prefix.prefix import Prefix
-from flatcar_prefix.wrappers import script
+from flatcar_prefix.portage_api import session as portage_api
+from flatcar_prefix.prefix import model as prefixes
+from flatcar_prefix.prefix.model import Prefix
+from flatcar_prefix.system import process
+from flatcar_prefix.wrappers import script, view
 from flatcar_prefix.wrappers.declaration import Tool, filled, tools as declared_tools
 
 IN_THE_WAY = "in-the-way"

@@ -12,8 +12,10 @@ import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from flatcar_prefix import __version__, sdk, view
-from flatcar_prefix.prefix import Prefix, Root
+from flatcar_prefix import __version__
+from flatcar_prefix.prefix.model import Prefix, Root
+from flatcar_prefix.system import places as sdks
+from flatcar_prefix.wrappers import view
 from flatcar_prefix.wrappers.declaration import Tool, filled
 
 TEMPLATE = "wrapper.sh.in"
@@ -116,7 +118,7 @@ done"""
 
 def template() -> str:
     """Return what all wrappers are made of."""
-    return (sdk.data_dir() / "wrappers" / TEMPLATE).read_text(encoding="utf-8")
+    return (sdks.data_dir() / "wrappers" / TEMPLATE).read_text(encoding="utf-8")
 
 
 def text(prefix: Prefix, tool: Tool, template: str, *, works: str = "") -> str:
@@ -190,7 +192,7 @@ def help_text(prefix: Prefix, tool: Tool) -> str:
 
 def python_bin() -> str:
     """Return the directory beside this program's Python, where pip puts Portage's tools."""
-    return os.path.dirname(sdk.interpreter())
+    return os.path.dirname(sdks.interpreter())
 
 
 def candidates(prefix: Prefix, tool: Tool) -> list[str]:
@@ -233,13 +235,13 @@ def _missing(tool: Tool) -> str:
         return ""
     said = f" * {tool.name} is not installed here; it is in {tool.package}"
     # Where this program's Python cannot be reached, its directory is no witness.
-    gone = f'[ -z "${{tool}}" ] && [ -x {shlex.quote(sdk.interpreter())} ]'
+    gone = f'[ -z "${{tool}}" ] && [ -x {shlex.quote(sdks.interpreter())} ]'
     return f"if {gone}; then\n\techo {shlex.quote(said)} >&2\n\texit 127\nfi"
 
 
 def _reach(tool: Tool) -> str:
     """Return the shell code that says so where a tool is Python which the caller cannot reach."""
-    python = sdk.interpreter()
+    python = sdks.interpreter()
     said = f" * {python}, by which {tool.name} runs, cannot be reached by this user"
     code = (
         f"if ! [ -x {shlex.quote(python)} ]; then\n\techo {shlex.quote(said)} >&2\n"
@@ -318,12 +320,12 @@ def placeholders(root: Root) -> dict[str, str]:
 def _enter(prefix: Prefix, tool: Tool) -> str:
     """Return the shell code that sets the environment and becomes the tool."""
     if tool.module:
-        return _entered(prefix, tool, tool.entry, sdk.launch(tool.module))
+        return _entered(prefix, tool, tool.entry, sdks.launch(tool.module))
     real = _entered(prefix, tool, tool.entry, ["${tool}"])
     if not tool.stand_in:
         return real
     indented = "\n".join(f"\t{line}" if line else "" for line in real.split("\n"))
-    other = _entered(prefix, tool, "cross", sdk.launch(tool.stand_in))
+    other = _entered(prefix, tool, "cross", sdks.launch(tool.stand_in))
     return f'if [ -n "${{tool}}" ]; then\n{indented}\nfi\n{other}'
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from hypothesis import given, strategies as st
 
-from flatcar_prefix.cli import Parser, flatcar_prefix_parser, setup_parser
+from flatcar_prefix.cli.main import Parser, flatcar_prefix_parser, setup_parser
 
 
 def test_arguments_of_a_program_that_is_run_stay_as_they_are() -> None:

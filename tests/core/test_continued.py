@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from machine import InUse, Machine, Overlay, copy_repositories, snapshot, two_lines
 
-from flatcar_prefix import registry
-from flatcar_prefix.prefix import read
+from flatcar_prefix.prefix import registry
+from flatcar_prefix.prefix.model import read
 
 RECORD = "flatcar-prefix.json"
 PROFILE = "default/linux/amd64/23.0/no-multilib/prefix"
@@ -73,7 +73,7 @@ class TestWrappers:
         self, machine: Machine
     ) -> None:
         code = (
-            "import sys; from flatcar_prefix import cli; from flatcar_prefix.wrappers import files\n"
+            "import sys; from flatcar_prefix.cli import main as cli; from flatcar_prefix.wrappers import files\n"
             "write = files._write\n"
             "def full(path, text):\n"
             "    if path.name.startswith('quickpkg'): raise OSError(28, 'No space left', str(path))\n"

@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 from machine import CHECKOUT
 
-from flatcar_prefix import buildhost, configroot, hostrepos, makeconf, toolchain as toolchains
 from flatcar_prefix.boards import BOARDS, board
-from flatcar_prefix.prefix import Prefix, Repository, Toolchain
-from flatcar_prefix.toolchain import Layout
+from flatcar_prefix.config import build_host, make_conf as makeconf, root as config_root
+from flatcar_prefix.prefix import environment as hostrepos
+from flatcar_prefix.prefix.model import Prefix, Repository, Toolchain
+from flatcar_prefix.toolchain import find as toolchains
+from flatcar_prefix.toolchain.find import Layout
 
 GOLDEN = CHECKOUT / "tests/golden"
 LAUNCHER = ("/opt/venv/bin/python3", "-I", "/opt/flatcar-prefix/launch.py")
@@ -65,19 +67,19 @@ def generated(prefix: Prefix) -> dict[str, str]:
     """Return every generated text, by where it goes to."""
     texts: dict[str, str] = {}
     for root in (prefix.staging, prefix.final):
-        files = configroot.files(root, jobs=8, launcher=LAUNCHER, features=FEATURES)
+        files = config_root.files(root, jobs=8, launcher=LAUNCHER, features=FEATURES)
         for name, text in sorted(files.items()):
             texts[f"{root.config_dir}/{name}"] = text
         texts[f"{root.config_dir}/make.conf.user"] = makeconf.make_conf_user(root)
-        for name, target in configroot.shared(root).items():
+        for name, target in config_root.shared(root).items():
             texts[f"{root.config_dir}/{name}"] = f"-> {target}\n"
     host = prefix.host_dir / "etc/portage"
-    texts[f"{host}/make.conf"] = buildhost.make_conf(prefix, features=FEATURES)
+    texts[f"{host}/make.conf"] = build_host.make_conf(prefix, features=FEATURES)
     texts[f"{host}/repos.conf"] = makeconf.repos_conf(
         prefix.repositories, main_repo=prefix.main_repo
     )
     provided = {"dev-lang/perl": "5.36.0", "dev-build/make": "4.3"}
-    texts[f"{host}/profile/package.provided"] = buildhost.package_provided(provided)
+    texts[f"{host}/profile/package.provided"] = build_host.package_provided(provided)
     gcc = Layout(Path("/usr/lib/gcc/x/12"), ("/usr/include/c++/12", "/usr/include/x/c++/12"))
     exec_prefix = f"{prefix.tools_dir.parent}/gcc/lib/gcc/"
     for name, text in sorted(toolchains.tool_scripts(prefix, gcc, exec_prefix).items()):

@@ -212,4 +212,4 @@ def _is_emerge_of(pid: str, prefix: InUse) -> bool:
         command = Path("/proc", pid, "cmdline").read_bytes().split(b"\0")
     except OSError:
         return False
-    return b"flatcar_prefix.emerge" in command and str(prefix.staging_dir).encode() in command
+    return b"emerge" in command and str(prefix.staging_dir).encode() in command

@@ -14,7 +14,9 @@ import pytest
 from machine import InUse, Machine, snapshot, two_lines
 
 import flatcar_prefix as fp
-from flatcar_prefix import boards, guards, sdk
+from flatcar_prefix import boards
+from flatcar_prefix.prefix import locks
+from flatcar_prefix.system import places as sdks
 
 RECORD = "flatcar-prefix.json"
 
@@ -459,7 +461,7 @@ class TestAtOnce:
         for name, value in machine.places.items():
             monkeypatch.setenv(name, value)
         before = traces(machine)
-        with guards.locked(sdk.detect(), "busy", boards.board("amd64-usr")):
+        with locks.locked(sdks.detect(), "busy", boards.board("amd64-usr")):
             result = machine.try_setup("--bootstrap=none", "busy", "/usr/local/busy")
             assert result.returncode == 1
             what, to_do = two_lines(result)
@@ -497,7 +499,7 @@ class TestAtOnce:
             monkeypatch.setenv(name, value)
         place = machine.base / "shared"
         before = traces(machine)
-        with guards.locked(sdk.detect(), "busy", boards.board("amd64-usr"), place):
+        with locks.locked(sdks.detect(), "busy", boards.board("amd64-usr"), place):
             result = machine.try_setup(
                 "--bootstrap=none", f"--{which}_dir={place}", "free", "/usr/local/free"
             )
@@ -531,7 +533,7 @@ class TestAtOnce:
     ) -> None:
         for name, value in machine.places.items():
             monkeypatch.setenv(name, value)
-        with guards.locked(sdk.detect(), "busy", boards.board("amd64-usr")):
+        with locks.locked(sdks.detect(), "busy", boards.board("amd64-usr")):
             machine.setup("free")
 
 

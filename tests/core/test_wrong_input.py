@@ -21,8 +21,9 @@ from machine import (
     two_lines,
 )
 
-from flatcar_prefix import portage_api, prefix as prefixes
 from flatcar_prefix.errors import PrefixError, UsageError
+from flatcar_prefix.portage_api import session as portage_api
+from flatcar_prefix.prefix import model as prefixes
 
 GOOD = ("--bootstrap=none", "good", "/usr/local/good")
 

@@ -16,8 +16,8 @@ from answers import Equery
 from fixture_prefix import Fixture
 from hypothesis import given, settings, strategies as st
 
-from flatcar_prefix.equery.metadata import MAX_BYTES, Metadata, MetadataError, load, parse
-from flatcar_prefix.equery.screen import Screen
+from flatcar_prefix.equery.metadata_xml import MAX_BYTES, Metadata, MetadataError, load, parse
+from flatcar_prefix.equery.output import Screen
 
 BOMB = (
     "<!DOCTYPE pkgmetadata [<!ENTITY a0 'ha'>"

@@ -10,13 +10,13 @@ from pathlib import Path
 from answers import Equery
 from hypothesis import assume, given, settings, strategies as st
 
-from flatcar_prefix.equery.belongs import real_path
-from flatcar_prefix.equery.changes import split_changelog
-from flatcar_prefix.equery.contents import parse, parse_line
+from flatcar_prefix.equery.cpv import Package, in_order
 from flatcar_prefix.equery.dependencies import Wanted, dependencies, intersect, wanted
-from flatcar_prefix.equery.packages import Package, in_order
-from flatcar_prefix.equery.screen import fill
-from flatcar_prefix.equery.size import human
+from flatcar_prefix.equery.output import fill
+from flatcar_prefix.equery.queries.belongs import real_path
+from flatcar_prefix.equery.queries.changes import split_changelog
+from flatcar_prefix.equery.queries.size import human
+from flatcar_prefix.equery.vdb_contents import parse, parse_line
 
 quick = settings(deadline=None)
 _TEXT = st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\n\r"), max_size=40)

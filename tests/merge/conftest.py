@@ -11,7 +11,7 @@ sys.path.insert(0, os.fspath(Path(__file__).parents[1] / "sysext"))
 
 import shipping_prefix
 
-from flatcar_prefix.prefix import Prefix
+from flatcar_prefix.prefix.model import Prefix
 
 
 @pytest.fixture(scope="session")

@@ -15,8 +15,8 @@ import pytest
 import shipping_prefix
 from merging import Merged, Target
 
-from flatcar_prefix.prefix import Prefix
-from flatcar_prefix.sysext import sysext
+from flatcar_prefix.image.build import sysext
+from flatcar_prefix.prefix.model import Prefix
 
 pytestmark = [
     pytest.mark.needs_root,

@@ -12,8 +12,8 @@ from furnishing import furnish, main_repository, system_python
 from machine import Overlay
 from sdk_container import SCRIPTS, Container, Run, add_portage
 
-from flatcar_prefix import buildhost
 from flatcar_prefix.boards import BOARDS
+from flatcar_prefix.config import build_host
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs_namespaces]
 
@@ -31,8 +31,8 @@ def native(make_container: Callable[[str], Container]) -> Container:
     add_portage(
         container,
         profile=f"{main}/profiles/{profile}",
-        provided=buildhost.package_provided(
-            {k: v for k, v in buildhost.provided().items() if not k.startswith("prefix/")}
+        provided=build_host.package_provided(
+            {k: v for k, v in build_host.provided().items() if not k.startswith("prefix/")}
         ),
         repositories={
             "gentoo-subset": main,

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from machine import InUse, Machine, Overlay, two_lines
 
-from flatcar_prefix import overlays, prefix as prefixes
+from flatcar_prefix.lifecycle import overlays
+from flatcar_prefix.prefix import model as prefixes
 
 pytestmark = pytest.mark.needs_root
 

@@ -84,7 +84,7 @@ def test_what_is_installed_works_by_itself(installed: InUse, machine: Machine) -
     """With the tests' Portage and Python, and with nothing of the checkout."""
     shutil.rmtree(machine.scripts)
     code = (
-        "import sys; sys.path.insert(0, sys.argv.pop(1)); import flatcar_prefix.cli as cli;"
+        "import sys; sys.path.insert(0, sys.argv.pop(1)); import flatcar_prefix.cli.main as cli;"
         "assert sys.path[0] in cli.__file__, cli.__file__; sys.exit(cli.main())"
     )
 

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.needs_root
 
 FAKED = (
     "import sys, portage; portage.VERSION = sys.argv.pop(1);"
-    "from flatcar_prefix.cli import setup_prefix; sys.exit(setup_prefix())"
+    "from flatcar_prefix.cli.main import setup_prefix; sys.exit(setup_prefix())"
 )
 
 

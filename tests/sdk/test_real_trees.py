@@ -16,8 +16,8 @@ from furnishing import REAL_TREES, main_repository, system_python
 from machine import CHECKOUT, Overlay
 from sdk_container import LAYOUTS, SCRIPTS, Container, add_portage
 
-from flatcar_prefix import buildhost
 from flatcar_prefix.boards import BOARDS
+from flatcar_prefix.config import build_host
 
 pytestmark = [
     pytest.mark.needs_root,
@@ -93,8 +93,8 @@ def real_sdk(real_container: Container, tmp_path_factory: pytest.TempPathFactory
     add_portage(
         container,
         profile=f"{here['flatcar-overlay']}/profiles/coreos/amd64/sdk",
-        provided=buildhost.package_provided(
-            STAGE | {k: v for k, v in buildhost.provided().items() if not k.startswith("prefix/")}
+        provided=build_host.package_provided(
+            STAGE | {k: v for k, v in build_host.provided().items() if not k.startswith("prefix/")}
         ),
         repositories={
             **{names[r][1]: here[r] for r in ("gentoo-subset", "flatcar-overlay")},

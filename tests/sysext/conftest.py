@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import shipping_prefix
 
-from flatcar_prefix.prefix import Prefix
+from flatcar_prefix.prefix.model import Prefix
 
 
 @pytest.fixture(scope="session")

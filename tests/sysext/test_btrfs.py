@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flatcar_prefix.errors import PrefixError
-from flatcar_prefix.sysext.btrfs import MAGIC, crc32c, normalise
+from flatcar_prefix.image.formats.btrfs_normalise import MAGIC, crc32c, normalise
 
 
 def test_the_checksum_is_castagnoli_s() -> None:

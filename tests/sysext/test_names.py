@@ -15,10 +15,12 @@ import shipping_prefix
 from hypothesis import given, strategies as st
 
 from flatcar_prefix.errors import PrefixError
-from flatcar_prefix.prefix import Prefix
-from flatcar_prefix.sysext import debugfs, images, sysext
-from flatcar_prefix.sysext.images import FORMATS, Job, squashfs_definitions
-from flatcar_prefix.sysext.selection import Entry, Selection, in_order, select
+from flatcar_prefix.image.build import sysext
+from flatcar_prefix.image.formats import debugfs
+from flatcar_prefix.image.formats.tool import FORMATS, Job, squashfs_definitions
+from flatcar_prefix.image.selection import Entry, Selection, in_order, select
+from flatcar_prefix.prefix.model import Prefix
+from flatcar_prefix.system import process
 
 INSIDE = shipping_prefix.EPREFIX.lstrip("/")
 IMAGES = ("squashfs", "erofs", "ext4", "btrfs")
@@ -207,13 +209,13 @@ def test_all_tools_run_in_the_scratch_directory(
     own_prefix: Prefix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[str, str]] = []
-    real = images.process.run
+    real = process.run
 
     def run(argv: list[str], **options: object) -> object:
         seen.append((os.path.basename(str(options["cwd"])), " ".join(map(str, argv))))
         return real(argv, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(images.process, "run", run)
+    monkeypatch.setattr(process, "run", run)
     for form in ("squashfs", "ext4"):
         sysext(own_prefix, tmp_path / "t.raw", format=form, verify=False)
     assert {cwd for cwd, _ in seen} == {".scratch"}

@@ -10,12 +10,12 @@ import pytest
 import shipping_prefix
 from hypothesis import given, strategies as st
 
+from flatcar_prefix.audit.api import tree_of, verify
+from flatcar_prefix.audit.tree import Entry as Audited, walk
 from flatcar_prefix.errors import PrefixError, UsageError
-from flatcar_prefix.prefix import Prefix
-from flatcar_prefix.staying import translate
-from flatcar_prefix.sysext.selection import RULES, Selection, in_order, select
-from flatcar_prefix.verify import tree_of, verify
-from flatcar_prefix.verify.tree import Entry as Audited, walk
+from flatcar_prefix.image.selection import RULES, Selection, in_order, select
+from flatcar_prefix.prefix.model import Prefix
+from flatcar_prefix.prefix.not_shipped import translate
 
 INSIDE = shipping_prefix.EPREFIX.lstrip("/")
 

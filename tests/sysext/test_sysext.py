@@ -15,6 +15,7 @@ import sys
 import textwrap
 import time
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -23,25 +24,24 @@ import shipping_prefix
 from hypothesis import given, strategies as st
 
 import flatcar_prefix
+from flatcar_prefix.audit.findings import Finding
+from flatcar_prefix.cli.sysext import add_arguments, options, run_cli, source_date_epoch
 from flatcar_prefix.errors import PrefixError, UsageError
-from flatcar_prefix.prefix import Prefix
-from flatcar_prefix.sysext import (
-    Options,
-    add_arguments,
+from flatcar_prefix.image import (
     build,
-    licences,
-    run_cli,
+    manifest,
     sbom,
-    sums,
-    sysext,
+    sha256sums,
+    sha256sums as sums,
+    spdx_licences,
 )
-from flatcar_prefix.sysext.cli import options, source_date_epoch
-from flatcar_prefix.sysext.images import FORMATS
-from flatcar_prefix.sysext.manifest import Package
-from flatcar_prefix.sysext.release import Release, check
-from flatcar_prefix.sysext.selection import select
-from flatcar_prefix.sysext.sysupdate import transfer
-from flatcar_prefix.verify import Finding
+from flatcar_prefix.image.build import Options, sysext
+from flatcar_prefix.image.extension_release import Release, check
+from flatcar_prefix.image.formats.tool import FORMATS
+from flatcar_prefix.image.manifest import Package
+from flatcar_prefix.image.selection import select
+from flatcar_prefix.image.sysupdate import transfer
+from flatcar_prefix.prefix.model import Prefix
 
 HERE = Path(__file__).parent
 
@@ -240,7 +240,7 @@ class Report:
 
 
 def audit_finding(monkeypatch: pytest.MonkeyPatch, **counts: int) -> None:
-    verify = pytest.importorskip("flatcar_prefix.verify")
+    verify = import_module("flatcar_prefix.audit.api")
     found = (Finding("unowned", "/x/y", "belongs to no package"),) * counts.get("error", 0)
     report = Report({"error": 0, "warning": 0, **counts}, found)
     monkeypatch.setattr(verify, "verify", lambda root, shipped: report)
@@ -299,7 +299,7 @@ def test_cyclonedx_lists_every_package_and_its_licence(shipped: Prefix, tmp_path
 
 
 def package(name: str, version: str = "1", slot: str = "0", licence: str = "MIT") -> Package:
-    return Package(name, version, slot, "gentoo", licence, licences.spdx(licence), "", "")
+    return Package(name, version, slot, "gentoo", licence, spdx_licences.spdx(licence), "", "")
 
 
 def test_a_package_url_is_percent_encoded() -> None:
@@ -359,7 +359,7 @@ def test_a_licence_without_a_name_in_spdx_comes_with_its_text(
     ],
 )
 def test_a_licence_in_the_words_of_spdx(licence: str, expression: str) -> None:
-    assert licences.spdx(licence) == expression
+    assert spdx_licences.spdx(licence) == expression
 
 
 # --- SHA256SUMS and sysupdate
@@ -403,7 +403,7 @@ def test_lines_of_others_stay_as_they_are_and_a_file_has_one(
 ) -> None:
     lines = [*others[:at], *ours, *others[at:]]
     new = {"image.tar": "f" * 64, "image.manifest.json": "e" * 64}
-    found = sums.merged("".join(f"{line}\n" for line in lines), new).split("\n")[:-1]
+    found = sha256sums.merged("".join(f"{line}\n" for line in lines), new).split("\n")[:-1]
     assert [line for line in found if line[:9] not in ("f" * 9, "e" * 9)] == others
     assert (
         found.count("f" * 64 + "  image.tar")
@@ -411,7 +411,7 @@ def test_lines_of_others_stay_as_they_are_and_a_file_has_one(
         == 1
     )
     assert len(found) == len(others) + 2
-    assert sums.merged("\n".join(found), new) == "".join(f"{line}\n" for line in found)
+    assert sha256sums.merged("\n".join(found), new) == "".join(f"{line}\n" for line in found)
 
 
 def test_sums_are_written_before_anything_is_renamed(
@@ -526,7 +526,7 @@ def test_a_manifest_that_cannot_be_made_leaves_no_image(
     def fail(*args: object, **options: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(build.manifest, "manifest", fail)
+    monkeypatch.setattr(manifest, "manifest", fail)
     with pytest.raises(PrefixError, match=r"test\.tar cannot be made: disk full"):
         quick(own_prefix, tmp_path / "test.tar")
     assert files(tmp_path) == set()
@@ -744,7 +744,7 @@ def test_without_arguments_the_image_is_squashfs_for_any_system_and_verified() -
 
 
 def test_importing_the_package_takes_no_portage_and_little_time() -> None:
-    code = "import sys, flatcar_prefix.sysext; print('portage' in sys.modules)"
+    code = "import sys, flatcar_prefix.image.build; print('portage' in sys.modules)"
     started = time.monotonic()
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=HERE.parents[1]
@@ -761,4 +761,3 @@ def test_the_function_of_the_contract_works_before_and_after_the_package_is_impo
             own_prefix, tmp_path / f"{number}.tar", format="tar", verify=False
         )
         assert made.is_file()
-        sys.modules["flatcar_prefix"].__dict__["sysext"] = sys.modules["flatcar_prefix.sysext"]

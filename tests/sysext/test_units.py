@@ -13,9 +13,10 @@ import shipping_prefix
 from hypothesis import given, strategies as st
 
 from flatcar_prefix.errors import PrefixError
-from flatcar_prefix.prefix import Prefix
-from flatcar_prefix.sysext import commandlines, sysext, units
-from flatcar_prefix.sysext.selection import select
+from flatcar_prefix.image import unit_files, units
+from flatcar_prefix.image.build import sysext
+from flatcar_prefix.image.selection import select
+from flatcar_prefix.prefix.model import Prefix
 
 
 def manifest_of(directory: Path) -> Any:
@@ -138,7 +139,7 @@ def test_programs_of_the_system_are_warned_of_and_in_the_manifest(
 @given(st.text(alphabet="ab/\\\"'; \t\n#=-@%$x4", max_size=40))
 def test_a_unit_that_names_no_program_of_the_prefix_stays_as_it_is(value: str) -> None:
     text = f"ExecStart={value}"
-    assert commandlines.replaced(text, lambda program: program)[0] == text
+    assert unit_files.replaced(text, lambda program: program)[0] == text
 
 
 WORDS = st.text(alphabet="ab/\"'; é\\#%", min_size=1, max_size=8)
@@ -147,4 +148,4 @@ WORDS = st.text(alphabet="ab/\"'; é\\#%", min_size=1, max_size=8)
 @given(st.lists(WORDS, min_size=1, max_size=4))
 def test_words_are_split_as_they_were_joined(parts: list[str]) -> None:
     line = " ".join('"' + part.replace("\\", "\\\\").replace('"', '\\"') + '"' for part in parts)
-    assert [word.text for word in commandlines.words(line)] == parts
+    assert [word.text for word in unit_files.words(line)] == parts

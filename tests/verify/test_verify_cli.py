@@ -16,14 +16,13 @@ import verify_objects as objects
 from verify_mini import Mini
 from verify_objects import EPREFIX
 
-import flatcar_prefix.verify
-from flatcar_prefix import cli
+from flatcar_prefix.audit.audit import audit
+from flatcar_prefix.audit.findings import CODES, Statistics
+from flatcar_prefix.audit.reporters import as_json, as_text
 from flatcar_prefix.boards import board
+from flatcar_prefix.cli import main
+from flatcar_prefix.cli.verify import Progress, run
 from flatcar_prefix.errors import PrefixError, UsageError
-from flatcar_prefix.verify import CODES, audit
-from flatcar_prefix.verify.cli import Progress, run
-from flatcar_prefix.verify.findings import Statistics
-from flatcar_prefix.verify.reporters import as_json, as_text
 
 DOCUMENT = Path(__file__).parents[2] / "docs/verify.md"
 
@@ -189,7 +188,7 @@ def test_what_cannot_be_forbidden_is_refused(clean: Mini, path: str) -> None:
 def test_a_root_and_a_directory_are_not_looked_at_together(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["verify", "demo", "--staging", "--directory", str(tmp_path)]) == 2
+    assert main.main(["verify", "demo", "--staging", "--directory", str(tmp_path)]) == 2
     assert "--staging is no part of --directory" in capsys.readouterr().err
 
 
@@ -222,11 +221,6 @@ def test_progress_is_for_terminals() -> None:
     assert stream.getvalue() == ""
 
 
-def test_the_module_can_be_called_as_the_function_of_the_package(mini: Mini) -> None:
-    """``fp.verify`` is either, depending on what was imported first."""
-    assert callable(flatcar_prefix.verify)
-
-
 def test_several_processes_find_what_one_finds(mini: Mini) -> None:
     for number in range(300):
         mini.write(f"usr/bin/script{number}", "#!/bin/sh\n" if number % 7 else "", 0o755)
@@ -237,7 +231,7 @@ def test_several_processes_find_what_one_finds(mini: Mini) -> None:
 def test_a_process_that_is_killed_is_an_error(mini: Mini, monkeypatch: pytest.MonkeyPatch) -> None:
     import os
 
-    monkeypatch.setattr("flatcar_prefix.verify.examine.Examiner.examine", lambda *_: os._exit(9))
+    monkeypatch.setattr("flatcar_prefix.audit.examiner.Examiner.examine", lambda *_: os._exit(9))
     with pytest.raises(PrefixError, match="killed"):
         mini.audit(jobs=2)
 

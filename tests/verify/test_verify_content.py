@@ -8,8 +8,8 @@ from hypothesis import given, settings, strategies as st
 from verify_mini import BUILD_DIR, Mini
 from verify_objects import EPREFIX
 
-from flatcar_prefix.verify.checks.content import Forbidden, Scan
-from flatcar_prefix.verify.examine import CHUNK
+from flatcar_prefix.audit.checks.build_paths import Forbidden, Scan
+from flatcar_prefix.audit.examiner import CHUNK
 
 SYSROOT = "/usr/x86_64-cros-linux-gnu"
 FORBIDDEN = Forbidden([BUILD_DIR, SYSROOT, "/"], EPREFIX)

@@ -14,7 +14,7 @@ import verify_objects as objects
 from verify_mini import BUILD_DIR, Mini
 from verify_objects import EPREFIX
 
-from flatcar_prefix.verify import CODES
+from flatcar_prefix.audit.findings import CODES
 
 GNU_STACK = struct.pack("<I", 0x6474E551)
 

@@ -18,7 +18,7 @@ from elftools.elf.sections import NoteSection
 from hypothesis import given, settings, strategies as st
 from verify_mini import Mini
 
-from flatcar_prefix.verify.elf import E_MACHINE, Elf, ElfError, Source, read_elf
+from flatcar_prefix.audit.elf import E_MACHINE, Elf, ElfError, Source, read_elf
 
 SAMPLES = 60
 

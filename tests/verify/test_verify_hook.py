@@ -12,12 +12,13 @@ import verify_objects as objects
 from verify_mini import BUILD_DIR, Mini
 from verify_objects import EPREFIX
 
-from flatcar_prefix import sdk
+from flatcar_prefix.audit import qa_check
+from flatcar_prefix.audit.findings import Finding
+from flatcar_prefix.audit.waivers import read_waivers, reason_for
 from flatcar_prefix.errors import PrefixError
-from flatcar_prefix.verify import Finding, hook
-from flatcar_prefix.verify.waivers import read_waivers, reason_for
+from flatcar_prefix.system import places as sdks
 
-HOOK = sdk.data_dir() / "eclass-helpers/install-qa-check.d/60flatcar-prefix"
+HOOK = sdks.data_dir() / "eclass-helpers/install-qa-check.d/60flatcar-prefix"
 
 
 def test_a_build_that_would_not_be_self_contained_fails(real: SimpleNamespace) -> None:
@@ -77,7 +78,7 @@ def test_the_hook_is_clean_shell() -> None:
 
 
 def image_report(mini: Mini, image: Path) -> list[tuple[str, str]]:
-    report = hook.check_image(
+    report = qa_check.check_image(
         image,
         EPREFIX,
         cpv="cat/pkg-1",
@@ -101,12 +102,12 @@ def test_libraries_of_other_packages_are_found_in_the_sysroot(mini: Mini, tmp_pa
 
 def test_an_image_without_files_is_fine(mini: Mini, tmp_path: Path) -> None:
     arguments = [f"--image={tmp_path}", f"--eprefix={EPREFIX}", "--cpv=cat/pkg-1"]
-    assert hook.main([*arguments, "--chost=x86_64-cros-linux-gnu"]) == 0
+    assert qa_check.main([*arguments, "--chost=x86_64-cros-linux-gnu"]) == 0
 
 
 def test_an_unknown_chost_cannot_be_checked(mini: Mini, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = [f"--image={mini.root}", f"--eprefix={EPREFIX}", "--cpv=cat/pkg-1"]
-    assert hook.main([*arguments, "--chost=vax-dec-ultrix"]) == 3
+    assert qa_check.main([*arguments, "--chost=vax-dec-ultrix"]) == 3
     assert capsys.readouterr().out.startswith("error\tno board is known for CHOST vax-dec-ultrix")
 
 

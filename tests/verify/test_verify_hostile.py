@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from verify_mini import Mini
 from verify_objects import EPREFIX
 
-from flatcar_prefix.verify.findings import Finding
-from flatcar_prefix.verify.ldcache import CacheError, read_cache
-from flatcar_prefix.verify.reporters import as_json, as_text, printable
+from flatcar_prefix.audit.findings import Finding
+from flatcar_prefix.audit.ldcache import CacheError, read_cache
+from flatcar_prefix.audit.reporters import as_json, as_text, printable
 
 ENDLESS = 0xFFFFFFFF
 

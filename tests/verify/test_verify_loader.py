@@ -16,12 +16,11 @@ from hypothesis import HealthCheck, example, given, settings, strategies as st
 from verify_mini import Mini
 from verify_objects import EPREFIX
 
+from flatcar_prefix.audit.elf import Elf, Source, read_elf
+from flatcar_prefix.audit.ldcache import CacheError, read_cache
+from flatcar_prefix.audit.loader import BuiltIn, Loader, built_in
+from flatcar_prefix.audit.tree import LOOP, MISSING, OUTSIDE, Resolver, Tree
 from flatcar_prefix.boards import board
-from flatcar_prefix.verify import Tree
-from flatcar_prefix.verify.elf import Elf, Source, read_elf
-from flatcar_prefix.verify.ldcache import CacheError, read_cache
-from flatcar_prefix.verify.loader import BuiltIn, Loader, built_in
-from flatcar_prefix.verify.tree import LOOP, MISSING, OUTSIDE, Resolver
 
 REAL_LOADER = "/lib64/ld-linux-x86-64.so.2"
 
@@ -176,7 +175,7 @@ def test_a_library_in_the_cache_is_found(mini: Mini, monkeypatch: pytest.MonkeyP
     (finding,) = mini.audit().findings
     assert "libaside.so.1" in finding.message
     path = f"{EPREFIX}/usr/lib64/aside/libaside.so.1"
-    monkeypatch.setattr("flatcar_prefix.verify.loader.read_cache", lambda _: {aside.name: path})
+    monkeypatch.setattr("flatcar_prefix.audit.loader.read_cache", lambda _: {aside.name: path})
     mini.write("etc/ld.so.cache", "cache")
     assert mini.codes() == []
 
@@ -185,7 +184,7 @@ def test_a_cache_that_names_the_host_is_found_out(
     mini: Mini, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "flatcar_prefix.verify.loader.read_cache", lambda _: {"libx.so": "/usr/lib/libx.so"}
+        "flatcar_prefix.audit.loader.read_cache", lambda _: {"libx.so": "/usr/lib/libx.so"}
     )
     mini.write("etc/ld.so.cache", "cache")
     assert mini.codes() == ["loader-cache"]

@@ -14,11 +14,13 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given, strategies as st
 
+from flatcar_prefix.audit.api import verify
+from flatcar_prefix.audit.checks.ownership import index_owners
+from flatcar_prefix.audit.findings import Finding, Report
+from flatcar_prefix.audit.tree import Tree
+from flatcar_prefix.audit.vdb_owners import Owners
 from flatcar_prefix.errors import PrefixError
-from flatcar_prefix.prefix import read
-from flatcar_prefix.verify import Finding, Report, Tree, verify
-from flatcar_prefix.verify.checks.ownership import index_owners
-from flatcar_prefix.verify.owners import Owners
+from flatcar_prefix.prefix.model import read
 
 EPREFIX = "/opt/verify-test"
 

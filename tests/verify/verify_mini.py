@@ -9,8 +9,10 @@ from typing import Any
 
 from verify_objects import EPREFIX
 
+from flatcar_prefix.audit.audit import audit
+from flatcar_prefix.audit.findings import Report
+from flatcar_prefix.audit.tree import Tree
 from flatcar_prefix.boards import board
-from flatcar_prefix.verify import Report, Tree, audit
 
 BUILD_DIR = "/build/prefix-amd64-usr/mini"
 

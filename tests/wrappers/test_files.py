@@ -15,11 +15,11 @@ from machine import InUse, Machine, snapshot, two_lines
 from tooling import checked, declare
 
 import flatcar_prefix as fp
-from flatcar_prefix import prefix as prefixes, wrappers
 from flatcar_prefix.boards import BOARDS
 from flatcar_prefix.errors import PrefixError
-from flatcar_prefix.prefix import Prefix
-from flatcar_prefix.wrappers import declaration
+from flatcar_prefix.prefix import model as prefixes
+from flatcar_prefix.prefix.model import Prefix
+from flatcar_prefix.wrappers import declaration, files
 from flatcar_prefix.wrappers.files import read_mark
 
 MINIMAL = "[tool]\ndescription = true\npackage = sys-apps/coreutils\nroot = final\nentry = cross\n"
@@ -195,14 +195,14 @@ class Crowd:
     def setup(self, name: str, board: str = "amd64-usr") -> None:
         prefix = self.get(name, board)
         prefix.staging_dir.mkdir()
-        wrappers.generate(prefixes.write(prefix), self.tools)
+        files.generate(prefixes.write(prefix), self.tools)
 
     def uninstall(self, name: str, board: str = "amd64-usr") -> None:
-        list(wrappers.remove(self.get(name, board)))
+        list(files.remove(self.get(name, board)))
         shutil.rmtree(self.get(name, board).staging_dir)
 
-    def check(self, name: str) -> list[wrappers.Finding]:
-        return wrappers.check(self.get(name), self.tools)
+    def check(self, name: str) -> list[files.Finding]:
+        return files.check(self.get(name), self.tools)
 
     def leads_to(self, name: str) -> str:
         text = (self.bin / f"q-prefix-{name}").read_text()
@@ -242,7 +242,7 @@ def test_the_short_name_is_the_first_boards_and_passes_on_to_the_other(crowd: Cr
     crowd.setup("two", "amd64-usr")
     assert crowd.leads_to("two") == "two-arm64-usr"
     assert crowd.check("two") == []
-    wrappers.generate(crowd.get("two"), crowd.tools)
+    files.generate(crowd.get("two"), crowd.tools)
     assert crowd.leads_to("two") == "two-arm64-usr"
     crowd.uninstall("two", "arm64-usr")
     assert crowd.leads_to("two") == "two-amd64-usr"
@@ -257,9 +257,9 @@ def test_what_a_deleted_prefix_left_may_be_replaced(crowd: Crowd) -> None:
     elsewhere.staging_dir.mkdir()
     prefixes.write(elsewhere)
     with pytest.raises(PrefixError, match="somebody else's"):
-        wrappers.generate(elsewhere, crowd.tools)
+        files.generate(elsewhere, crowd.tools)
     shutil.rmtree(old.staging_dir)
-    wrappers.generate(elsewhere, crowd.tools)
+    files.generate(elsewhere, crowd.tools)
     assert "elsewhere" in (crowd.bin / "q-prefix-again").read_text()
 
 
@@ -268,7 +268,7 @@ def test_a_short_name_of_a_deleted_board_is_taken_over(crowd: Crowd) -> None:
     crowd.setup("two", "amd64-usr")
     shutil.rmtree(crowd.get("two", "arm64-usr").staging_dir)
     assert [f.state for f in crowd.check("two")] == ["missing"]
-    wrappers.generate(crowd.get("two"), crowd.tools)
+    files.generate(crowd.get("two"), crowd.tools)
     assert crowd.leads_to("two") == "two-amd64-usr"
 
 

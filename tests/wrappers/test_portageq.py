@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, strategies as st
 from machine import InUse, Run
 
-from flatcar_prefix import portageq
+from flatcar_prefix.wrappers.tools import portageq
 
 pytestmark = pytest.mark.needs_root
 

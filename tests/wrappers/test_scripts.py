@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from machine import InUse, Machine, Run
 from tooling import ORDINARY, Recorded, Recorder, as_ordinary_user, declare
 
-from flatcar_prefix import prefix as prefixes
+from flatcar_prefix.prefix import model as prefixes
 from flatcar_prefix.wrappers import script
 
 CROSS = "[tool]\ndescription = records\npackage = app-misc/recorder\nroot = final\nentry = cross\n"
@@ -167,7 +167,7 @@ def test_prefix_help_says_that_this_programs_own_equery_answers(recording: InUse
     if shutil.which("equery"):
         pytest.skip("gentoolkit is installed here")
     shown = recording.machine.ok(recording.wrapper("equery"), "--prefix-help").stdout
-    assert "answers:   flatcar_prefix.equery of flatcar-prefix" in shown
+    assert "answers:   equery of flatcar-prefix" in shown
 
 
 @pytest.mark.needs_namespaces
@@ -183,7 +183,7 @@ def test_a_gentoolkit_is_preferred_where_it_works_and_answers_in_the_view(
     path = f"{recorder.bin}:{os.environ['PATH']}"
     assert bare.machine.fp("wrappers", "bare", env={"PATH": path}).returncode == 0
     shown = bare.machine.ok(bare.wrapper("equery"), "--prefix-help", env={"PATH": path}).stdout
-    assert f"answers:   {program if works else 'flatcar_prefix.equery of flatcar-prefix'}" in shown
+    assert f"answers:   {program if works else 'equery of flatcar-prefix'}" in shown
     done = bare.machine.run(bare.wrapper("equery"), "list", "x y", env={"PATH": path})
     if works:
         got = recorder.read(done)

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What this machine has for prefix builds, what it lacks, and what to do about it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from flatcar_prefix.boards import BOARDS, DEFAULT_BOARD, Board
+from flatcar_prefix.errors import PrefixError
+from flatcar_prefix.portage_api import session as portage_api
+from flatcar_prefix.repositories import find as repos
+from flatcar_prefix.system import places as sdks, process, sudo as privileges
+from flatcar_prefix.toolchain import find as toolchains
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked for."""
+
+    name: str
+    ok: bool
+    found: str
+    hint: str = ""
+    """What to do where it is not ok."""
+    needed: bool = True
+    """Whether nothing works without it."""
+
+
+def examine(*, scripts_dir: Path | None = None) -> list[Check]:
+    """Return what was found on this machine; nothing is changed."""
+    sdk = sdks.detect(scripts_dir=scripts_dir)
+    checks = [Check("machine", True, _machine(sdk)), _guarded("Portage", _portage)]
+    checks += [_guarded("repositories", lambda: _repositories(sdk))]
+    checks += [_guarded(f"profile of {b.name}", partial(_profile, sdk, b)) for b in BOARDS.values()]
+    for board in BOARDS.values():
+        checks += _toolchains(board)
+    checks += _users(sdk)
+    sudo = privileges.needed(sdk, euid=os.geteuid()) and shutil.which("sudo") is not None
+    checks += [_place(name, path, sudo=sudo) for name, path in _places(sdk)]
+    checks += list(_programs())
+    checks.append(_namespaces())
+    checks.append(_reach())
+    return checks
+
+
+def _machine(sdk: sdks.Sdk) -> str:
+    kind = "the SDK container" if sdk.kind == "container" else "a plain Linux machine"
+    return f"{kind}, {platform.machine()}; scripts: {sdk.scripts_dir}; user: {sdk.username}"
+
+
+def _guarded(name: str, look: Callable[[], str]) -> Check:
+    try:
+        return Check(name, True, look())
+    except PrefixError as error:
+        return Check(name, False, str(error), error.hint)
+
+
+def _portage() -> str:
+    version = str(portage_api.import_portage().VERSION)
+    newer = " (newer than this program knows)" if portage_api.newer_than_known(version) else ""
+    return f"{version}{newer}, {sdks.interpreter()}"
+
+
+def _repositories(sdk: sdks.Sdk) -> str:
+    found, main = repos.find(sdk.scripts_dir)
+    return ", ".join(f"{r.name}{' (main)' if r.name == main else ''} {r.location}" for r in found)
+
+
+def _profile(sdk: sdks.Sdk, board: Board) -> str:
+    found, main = repos.find(sdk.scripts_dir)
+    return repos.choose_profile(found, main, board, None)
+
+
+def _toolchains(board: Board) -> list[Check]:
+    """Return a check a kind, best first; that one of them works is needed for the usual board."""
+    checks = [
+        _guarded(f"toolchain of {board.name}, {kind}", partial(_toolchain, board, kind))
+        for kind in toolchains.KINDS
+    ]
+    needed = board.name == DEFAULT_BOARD and not any(check.ok for check in checks)
+    return [replace(check, needed=needed) for check in checks]
+
+
+def _toolchain(board: Board, kind: str) -> str:
+    toolchain = toolchains.find(board, kind)
+    sysroot = f", sysroot {toolchain.sysroot}" if toolchain.sysroot else ""
+    return f"{toolchain.cc}, glibc {toolchain.libc_version}{sysroot}"
+
+
+def _users(sdk: sdks.Sdk) -> Iterator[Check]:
+    """Yield who builds, and how somebody who is not root changes a prefix."""
+    who, container = f"{sdk.username}:{sdk.groupname}", sdk.kind == "container"
+    fits = not container or (sdk.username, sdk.groupname) == ("sdk", "portage")
+    hint = "" if fits else "./run_sdk_container makes the user sdk and the group portage."
+    yield Check("user of builds", fits, f"builds run as {who}", hint, needed=False)
+    if container:
+        sudo, root = shutil.which("sudo"), os.geteuid() == 0
+        hint = "" if sudo else "Install app-admin/sudo, or be root when a prefix is changed."
+        yield Check("sudo", sudo is not None, sudo or "not installed", hint, needed=not root)
+
+
+def _places(sdk: sdks.Sdk) -> Iterator[tuple[str, Path]]:
+    yield "staging", sdk.build_base
+    yield "final", sdk.prefix_base
+    yield "distfiles", sdk.distdir
+    yield "depcache", sdk.depcachedir
+    yield "wrappers", sdk.wrapper_dir
+
+
+def _place(name: str, path: Path, *, sudo: bool) -> Check:
+    existing = next(p for p in (path, *path.parents) if p.exists())
+    writable = os.access(existing, os.W_OK)
+    how = " (through sudo)" if sudo and not writable else ""
+    writable = writable or sudo
+    return Check(
+        f"place of {name}",
+        writable,
+        f"{os.fspath(path)}{how}",
+        "" if writable else "Run as root, or name another place; see the README.",
+    )
+
+
+BUILD_PROGRAMS = {
+    "gcc": "build tools of the build host's own",
+    "make": "building packages",
+    "patch": "building packages",
+}
+"""Without which nothing is built."""
+
+PROGRAMS = {
+    "bwrap": "flatcar-prefix run",
+    "unshare": "wrappers of tools that query",
+    "mksquashfs": "flatcar-prefix sysext",
+    "mkfs.erofs": "flatcar-prefix sysext --format=erofs",
+    **{
+        board.qemu: f"running programs of {board.name}"
+        for board in BOARDS.values()
+        if board.uname_machine != platform.machine()
+    },
+}
+
+
+def _programs() -> Iterator[Check]:
+    for program, purpose in {**BUILD_PROGRAMS, **PROGRAMS}.items():
+        path = shutil.which(program) or next(
+            (p for d in process.SBIN if os.access(p := f"{d}/{program}", os.X_OK)), None
+        )
+        how = process.install_command(program)
+        hint = "" if path else f"Install it: {how}; needed for {purpose}."
+        found, needed = path or "not installed", program in BUILD_PROGRAMS
+        yield Check(program, path is not None, found, hint, needed=needed)
+
+
+def _namespaces() -> Check:
+    command = ["unshare", "--mount", "true"]
+    if os.geteuid() != 0:
+        command[1:1] = ["--user", "--map-root-user"]
+    try:
+        ok = process.run(command, capture=True, check=False).returncode == 0
+    except PrefixError as error:
+        return Check("namespaces", False, str(error), error.hint)
+    hint = "" if ok else "Allow user namespaces (sysctl user.max_user_namespaces), or be root."
+    return Check("namespaces", ok, "mount namespaces work" if ok else "they are refused", hint)
+
+
+def _reach() -> Check:
+    """Whether the wrappers that root makes are of use to others."""
+    python = sdks.interpreter()
+    hidden = sdks.hidden_from_others() if os.geteuid() == 0 else None
+    if hidden is None:
+        return Check("Python for others", True, python, needed=False)
+    hint = "Let them pass (chmod o+x), or install this program with another Python."
+    found = f"{hidden} keeps other users from {python}"
+    return Check("Python for others", False, found, hint, needed=False)
+
+
+def as_text(checks: list[Check]) -> str:
+    """Return the checks for people, one line each, with what to do below."""
+    lines = []
+    for check in checks:
+        mark = "ok" if check.ok else "MISSING" if check.needed else "-"
+        lines.append(f"{mark:8}{check.name}: {check.found}\n")
+        if check.hint:
+            lines.append(f"{'':8}  {check.hint}\n")
+    return "".join(lines)
+
+
+def as_json(checks: list[Check]) -> str:
+    """Return the checks as a JSON list of objects."""
+    return json.dumps([asdict(check) for check in checks], indent=2) + "\n"

@@ -1,0 +1,318 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The text of make.conf and of repos.conf, for each kind of root. Pure functions."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from flatcar_prefix.prefix.model import Prefix, Repository, Root
+from flatcar_prefix.toolchain import build_systems
+
+USE = ("-desktop", "-installkernel", "-llvm", "-nls", "-openmp", "-udev", "-wayland", "-X")
+
+EMERGE_DEFAULT_OPTS: Mapping[str, str] = {
+    "staging": "--buildpkg",
+    "final": "--usepkgonly --root-deps=rdeps --rebuilt-binaries",
+}
+"""What was built again, with other USE flags for instance, replaces what final has."""
+
+OPTIONS_LAST: Mapping[str, str] = {
+    "staging": "Behind it, lest one forgets: what is built becomes a binary package.",
+    "final": "Behind it, lest one forgets: final never builds, it takes what staging has built.",
+}
+"""Why these stand behind what the user sets."""
+
+BINUTILS = ("AR", "AS", "LD", "NM", "RANLIB", "STRIP", "OBJCOPY", "OBJDUMP", "READELF")
+
+HOST_PROGRAMS = ("usr/local/bin", "usr/bin", "usr/sbin", "bin", "sbin")
+"""Where packages for the build host put their programs. No link leads from there to the
+machine's directories, into which Portage would then install."""
+
+GENERATED = "# Written by flatcar-prefix; `flatcar-prefix setup` writes it again.\n"
+
+
+@dataclass(frozen=True)
+class Section:
+    """Variables that belong together, and why they are there."""
+
+    comment: str
+    variables: Mapping[str, str | Sequence[str]]
+
+
+def quote(value: str) -> str:
+    """Return ``value`` so that ``portage.util.getconfig`` reads it back unchanged.
+
+    getconfig splits with shlex and then runs ``varexpand`` over what shlex has
+    unquoted, so two languages are written at once: backslashes and dollars for
+    varexpand, which keeps quotes but lets single ones switch expansion off, and
+    double quotes for shlex around it all. ``ValueError`` for what has no spelling
+    there: line ends and NUL.
+    """
+    if any(c in value for c in "\n\r\0"):
+        raise ValueError(f"{value!r} cannot be written to make.conf")
+    if value == "source":
+        # As a word of its own, getconfig would take it for a command, quoted or not; an
+        # escaped line end makes it another word, and varexpand takes it out again.
+        return '"source\\\\\n"'
+    inner = _protect_from_varexpand(value)
+    return '"' + inner.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _protect_from_varexpand(value: str) -> str:
+    out: list[str] = []
+    single = double = after_backslash = False
+    for char in value:
+        swallowed = after_backslash and char in "'\"$"
+        after_backslash = False
+        if swallowed or (single and char != "'"):
+            out.append(char)
+        elif char == "\\":
+            out.append("\\\\")
+            after_backslash = True
+        elif char == "$":
+            out.append("\\$")
+        else:
+            out.append(char)
+            single ^= char == "'" and not double
+            double ^= char == '"' and not single
+    return "".join(out)
+
+
+def assignments(variables: Mapping[str, str | Sequence[str]]) -> str:
+    """Return one line a variable; a sequence becomes one word a line."""
+    return "".join(f"{name}={_value(value)}\n" for name, value in variables.items())
+
+
+def _value(value: str | Sequence[str]) -> str:
+    if isinstance(value, str):
+        return quote(value)
+    return '"\n' + "".join(f"\t{quote(word)[1:-1]}\n" for word in value) + '"'
+
+
+def make_conf(
+    root: Root, *, jobs: int, launcher: Sequence[str], extra_features: Sequence[str] = ()
+) -> str:
+    """Return the text of make.conf for ``root``.
+
+    ``jobs`` is how many the machine runs at once; ``launcher`` the command that runs a
+    module of this program, for its fetch command and QA hook; ``extra_features`` go to
+    FEATURES.
+    """
+    sections = [
+        _places(root),
+        _identity(root.prefix),
+        _toolchain(root.prefix),
+        _building(root, jobs=jobs, extra_features=extra_features),
+        _fetching(root.prefix, launcher=launcher),
+        _own_variables(root, launcher=launcher),
+    ]
+    body = "\n".join(f"# {s.comment}\n{assignments(s.variables)}" for s in sections)
+    sources = "".join(f"source {quote(os.fspath(path))}\n" for path in user_files(root))
+    return (
+        f"{GENERATED}# Your own settings belong in make.conf.user, which is never rewritten.\n\n"
+        f"{body}\n# Yours, so that what you set there wins.{_whose(root)}\n{sources}"
+        f"\n# {OPTIONS_LAST[root.kind]}\n"
+        f'EMERGE_DEFAULT_OPTS="${{EMERGE_DEFAULT_OPTS}} {EMERGE_DEFAULT_OPTS[root.kind]}"\n'
+    )
+
+
+def user_files(root: Root) -> tuple[Path, ...]:
+    """Return the user's files that make.conf ends with: staging's, then final's own."""
+    mine = root.config_dir / "make.conf.user"
+    return (mine,) if root.kind == "staging" else (user_files(root.prefix.staging)[0], mine)
+
+
+def _whose(root: Root) -> str:
+    return "" if root.kind == "staging" else " Staging's hold for both roots."
+
+
+def _places(root: Root) -> Section:
+    prefix = root.prefix
+    return Section(
+        "Places. Both roots share staging's PKGDIR: final installs what staging has built."
+        " Each has a log of its own, which regenworld and qlop read.",
+        {
+            "DISTDIR": os.fspath(prefix.distdir),
+            "PKGDIR": os.fspath(root.pkgdir),
+            "PORT_LOGDIR": os.fspath(root.logdir),
+            "EMERGE_LOG_DIR": os.fspath(root.logdir),
+            "PORTAGE_TMPDIR": os.fspath(root.tmpdir),
+            "PORTAGE_DEPCACHEDIR": os.fspath(prefix.depcachedir),
+            "PORTAGE_BINHOST": "",
+        },
+    )
+
+
+def _identity(prefix: Prefix) -> Section:
+    return Section(
+        "The board. CBUILD differs from CHOST, so that configure never runs what it compiles.",
+        {
+            "CBUILD": prefix.toolchain.cbuild,
+            "CHOST": prefix.board.chost,
+            "ACCEPT_KEYWORDS": " ".join(prefix.board.keywords),
+            "PORTAGE_USERNAME": prefix.username,
+            "PORTAGE_GRPNAME": prefix.groupname,
+        },
+    )
+
+
+def ldflags(prefix: Prefix) -> str:
+    """Return LDFLAGS: the prefix's loader and, where it needs telling, its libraries.
+
+    A loader built for the prefix looks into the prefix by itself. An imported one
+    looks into the host's directories, so programs carry DT_RPATH, which (unlike
+    DT_RUNPATH) also holds for the libraries of their libraries.
+    """
+    loader = f"{prefix.eprefix}/{prefix.board.loader}"
+    flags = ["-Wl,-O1", "-Wl,--as-needed", f"-Wl,--dynamic-linker={loader}"]
+    return " ".join(flags + rpath_flags(prefix))
+
+
+def rpath_flags(prefix: Prefix) -> list[str]:
+    """Return the linker flags by which programs find an imported C library."""
+    if prefix.bootstrap != "import":
+        return []
+    libdir = prefix.board.libdir
+    path = f"{prefix.eprefix}/{libdir}:{prefix.eprefix}/usr/{libdir}"
+    return [f"-Wl,-rpath,{path}", "-Wl,--disable-new-dtags"]
+
+
+def search_path(prefix: Prefix) -> str:
+    """Return what builds have in PATH before the caller's: the prefix's tools, and what
+    was built for the build host.
+    """
+    own = [prefix.host_dir / name for name in HOST_PROGRAMS]
+    places = [prefix.tools_dir, *(() if prefix.native_host else own)]
+    return os.pathsep.join(os.fspath(place) for place in places)
+
+
+def _toolchain(prefix: Prefix) -> Section:
+    chost, toolchain = prefix.board.chost, prefix.toolchain
+    tools = {name: f"{chost}-{name.lower()}" for name in BINUTILS}
+    compiler = "clang" if toolchain.clang else "gcc"
+    return Section(
+        f"The {toolchain.kind} toolchain, by the names of the prefix's tools: each knows the"
+        " prefix's sysroot.",
+        {
+            "CC": f"{chost}-{compiler}",
+            "CXX": f"{chost}-{'clang++' if toolchain.clang else 'g++'}",
+            "CPP": f"{chost}-cpp",
+            **tools,
+            "PKG_CONFIG": f"{chost}-pkg-config",
+            "BUILD_CC": "gcc",
+            "BUILD_CXX": "g++",
+            "CFLAGS": toolchain.cflags,
+            "CXXFLAGS": toolchain.cflags,
+            "FCFLAGS": toolchain.cflags,
+            "FFLAGS": toolchain.cflags,
+            "LDFLAGS": ldflags(prefix),
+            "FLATCAR_PREFIX_TOOLS": search_path(prefix),
+            **build_systems.variables(prefix),
+        },
+    )
+
+
+def _building(root: Root, *, jobs: int, extra_features: Sequence[str]) -> Section:
+    variables: dict[str, str | Sequence[str]] = {
+        "MAKEOPTS": f"-j{jobs}",
+        "USE": USE,
+    }
+    if extra_features:
+        variables["FEATURES"] = " ".join(extra_features)
+    return Section("What emerge does by itself.", variables)
+
+
+def fetch_command(launcher: Sequence[str]) -> str:
+    """Return FETCHCOMMAND: this program's, which knows where else a tarball may be had."""
+    command = shlex.join([*launcher, "fetch"])
+    return f'{command} "${{URI}}" "${{DISTDIR}}/${{FILE}}"'
+
+
+def _fetching(prefix: Prefix, *, launcher: Sequence[str]) -> Section:
+    if prefix.native_host:
+        return Section("Fetching is what the build host says it is.", {})
+    command = fetch_command(launcher)
+    return Section(
+        "Upstream first; where it cannot be reached, the distribution's source packages.",
+        {"FETCHCOMMAND": command, "RESUMECOMMAND": command, "GENTOO_MIRRORS": ""},
+    )
+
+
+def _own_variables(root: Root, *, launcher: Sequence[str]) -> Section:
+    prefix = root.prefix
+    return Section(
+        "What this program's own ebuilds and hooks ask for.",
+        {
+            "FLATCAR_PREFIX_NAME": prefix.name,
+            "FLATCAR_PREFIX_LIBC": {"source": "built", "import": "imported"}.get(
+                prefix.bootstrap, ""
+            ),
+            "FLATCAR_PREFIX_LOADER": f"/{prefix.board.loader}",
+            "FLATCAR_PREFIX_TOOLCHAIN_CC": prefix.toolchain.cc,
+            "FLATCAR_PREFIX_TOOLCHAIN_CXX": prefix.toolchain.cxx,
+            "FLATCAR_PREFIX_TOOLCHAIN_SYSROOT": prefix.toolchain.sysroot,
+            "FLATCAR_PREFIX_TOOLCHAIN_VERSION": prefix.toolchain.version,
+            "FLATCAR_PREFIX_TOOLCHAIN_LIBC": prefix.toolchain.libc_version,
+            "FLATCAR_PREFIX_TOOLCHAIN_LIBDIR": prefix.toolchain.multilib,
+            "FLATCAR_PREFIX_RUN": shlex.join(launcher),
+            "FLATCAR_PREFIX_STAGING": os.fspath(prefix.staging_dir),
+            # A prefix for trials may lack what a self-contained one has, such as a shell.
+            "FLATCAR_PREFIX_QA": "warn" if prefix.bootstrap == "import" else "error",
+            **({"FLATCAR_PREFIX_QA_CHECK": qa_check(root)} if prefix.native_host else {}),
+        },
+    )
+
+
+def qa_check(root: Root) -> str:
+    """Return where the audit at build time is, for build hosts whose own place is not ours."""
+    return os.fspath(root.config_dir / "qa-check")
+
+
+def make_conf_user(root: Root) -> str:
+    """Return what make.conf.user of ``root`` says when it is new."""
+    if root.kind == "staging":
+        where, example = "make.conf of both roots sources it, e.g.", 'USE="${USE} static-libs"'
+    else:
+        where = "make.conf sources it\n# behind staging's, for what is to differ in final, e.g."
+        example = 'INSTALL_MASK="/usr/share/doc"'
+    return (
+        f"# Yours: flatcar-prefix never rewrites this file; {where}\n# {example}\n"
+        '# EMERGE_DEFAULT_OPTS="--verbose"\n'
+        f"# To those, make.conf adds {EMERGE_DEFAULT_OPTS[root.kind]}.\n"
+    )
+
+
+def repos_conf(repositories: Sequence[Repository], *, main_repo: str) -> str:
+    """Return the text of repos.conf, as portage(5) describes it."""
+    sections = [f"[DEFAULT]\nmain-repo = {main_repo}\n"]
+    sections += [_repository(r) for r in repositories]
+    return GENERATED + "\n" + "\n".join(sections)
+
+
+def _repository(repository: Repository) -> str:
+    lines = [f"[{repository.name}]", f"location = {check_location(repository.location)}"]
+    if repository.masters:
+        lines.append(f"masters = {' '.join(repository.masters)}")
+    if repository.priority is not None:
+        lines.append(f"priority = {repository.priority}")
+    lines.append("auto-sync = no")
+    return "\n".join(lines) + "\n"
+
+
+def check_location(location: Path) -> str:
+    """Return the location as repos.conf spells it; ``ValueError`` when it cannot."""
+    text = os.fspath(location)
+    comment = " #" in text or " ;" in text
+    if not text.isprintable() or "%" in text or text != text.strip() or comment:
+        raise ValueError(f"{text!r} cannot be written to repos.conf")
+    return text
+
+
+def atoms_file(entries: Iterable[tuple[str, str, str]]) -> str:
+    """Return a package.* file of (reason, atom, values) entries."""
+    lines = [f"# {why}\n{atom}{' ' + values if values else ''}\n" for why, atom, values in entries]
+    return GENERATED + "".join(f"\n{line}" for line in lines)

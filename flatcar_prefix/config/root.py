@@ -1,0 +1,394 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Writing one root's ``etc/portage``, loading it back through Portage, and comparing."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import redirect_stderr
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flatcar_prefix.config import make_conf as makeconf
+from flatcar_prefix.errors import MismatchError, PrefixError
+from flatcar_prefix.portage_api import session as portage_api
+from flatcar_prefix.prefix.model import Prefix, Repository, Root
+from flatcar_prefix.repositories import checkout_config
+from flatcar_prefix.repositories.find import (
+    COMPOSED,
+    TOOLCHAIN_ROLE,
+    composed_parents,
+    profile_dir,
+    profile_location,
+)
+from flatcar_prefix.system import places as sdks
+
+OWN_FILE = "flatcar-prefix"
+"""What this program's file is called in package.* directories, beside the user's own."""
+
+
+SHARED_LISTS = (*checkout_config.TAKEN, "package.accept_restrict", "package.properties")
+"""What stands in staging and holds in both roots, where the user may add to it in final.
+Portage reads a directory of any of these names, and the directories therein."""
+
+SHARED_WHOLE = ("env", "patches", "sets")
+"""What is looked up there by name, and so is the same in both roots. Portage takes no binary
+package that was built with other patches than it finds."""
+
+COMPILER = "sys-devel/gcc"
+
+RUNTIME = ("prefix/prefix-final", "prefix/gcc-runtime")
+"""What programs need to run: where final begins, and what stays in both roots."""
+
+FROM_TOOLCHAIN = ("sys-apps/baselayout", "sys-kernel/linux-headers")
+"""What an imported C library stands on comes from the same place as it."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What Portage must say of a root after its configuration was written."""
+
+    name: str
+    wanted: object
+    found: object
+
+
+def files(
+    root: Root, *, jobs: int, launcher: Sequence[str], features: tuple[str, ...] = ()
+) -> dict[str, str]:
+    """Return the text of every file below ``etc/portage``, by its path from there.
+
+    What the checkout adds to it is :mod:`flatcar_prefix.repositories.checkout_config`'s.
+    """
+    prefix = root.prefix
+    found = {
+        "make.conf": makeconf.make_conf(
+            root, jobs=jobs, launcher=launcher, extra_features=features
+        ),
+        "repos.conf": makeconf.repos_conf(prefix.repositories, main_repo=prefix.main_repo),
+        "bashrc": _helper("bashrc"),
+        f"package.accept_keywords/{OWN_FILE}": makeconf.atoms_file(_keywords(prefix)),
+        f"package.mask/{OWN_FILE}": makeconf.atoms_file(_masks(prefix)),
+        f"package.use/{OWN_FILE}": makeconf.atoms_file(_use(prefix)),
+        "profile/package.provided": _provided(prefix),
+        "profile/packages": _packages(root),
+        **(
+            {"qa-check": _helper("install-qa-check.d/60flatcar-prefix")}
+            if prefix.native_host
+            else {}
+        ),
+    }
+    linked = SHARED_LISTS if shared(root) else ()
+    return {name: text for name, text in found.items() if os.path.dirname(name) not in linked}
+
+
+def shared(root: Root) -> dict[str, Path]:
+    """Return what final has by links to staging: where each leads to, by its path.
+
+    Were the user's keywords and masks one root's alone, what is built would not be what is
+    installed. A list has the link among the user's own files for final, which come behind
+    it if their names do.
+    """
+    if root.kind == "staging":
+        return {}
+    there = root.prefix.staging.config_dir
+    lists = {f"{name}/{OWN_FILE}": there / name for name in SHARED_LISTS}
+    return lists | {name: there / name for name in SHARED_WHOLE}
+
+
+def _helper(name: str) -> str:
+    return (sdks.data_dir() / "eclass-helpers" / name).read_text(encoding="utf-8")
+
+
+def _keywords(prefix: Prefix) -> list[tuple[str, str, str]]:
+    return [
+        (
+            "This program's own packages are as stable as this program.",
+            "prefix/prefix-final",
+            f"{prefix.board.arch} ~{prefix.board.arch}",
+        )
+    ]
+
+
+def _masks(prefix: Prefix) -> list[tuple[str, str, str]]:
+    if prefix.bootstrap != "import":
+        return [
+            ("The C library is built from source (--bootstrap=source).", "prefix/imported-libc", "")
+        ]
+    imported = "The C library is the toolchain's own (--bootstrap=import)"
+    others = [r.name for r in prefix.repositories if r.name != TOOLCHAIN_ROLE]
+    return [
+        (f"{imported}.", "sys-libs/glibc", ""),
+        *(
+            (f"{imported}, and so is what it stands on.", f"{package}::{name}", "")
+            for package in FROM_TOOLCHAIN
+            for name in others
+        ),
+    ]
+
+
+def _use(prefix: Prefix) -> list[tuple[str, str, str]]:
+    return [
+        (
+            "Nobody logs in to a prefix: no PAM, no setuid programs, no daemons of its own.",
+            "*/*",
+            "-pam -suid -systemd -selinux -audit -debuginfod",
+        ),
+        (
+            "Gentoo's makes the directories themselves, not only what lies in them.",
+            "sys-apps/baselayout",
+            "build",
+        ),
+    ]
+
+
+def _provided(prefix: Prefix) -> str:
+    lines = []
+    if not prefix.with_gcc:
+        lines += [
+            "# The compiler stays on the build host; the prefix has its runtime libraries only.",
+            f"{COMPILER}-{_version_of(prefix.toolchain.version)}",
+        ]
+    if provided := checkout_config.provided(prefix.repositories):
+        lines += ["# What the checkout does without, by its own base profile.", *provided]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _packages(root: Root) -> str:
+    """Return what the root's @system has beside, or in place of, the profile's."""
+    kept = "".join(f"*{key}\n" for key in _system(root))
+    if root.kind == "final":
+        return f"# What is built with is staging's; this is what programs need to run.\n-*\n{kept}"
+    return f"# Provided, see package.provided.\n{_taken_out(root.prefix)}# Bootstrapped.\n{kept}"
+
+
+def _system(root: Root) -> tuple[str, ...]:
+    """Return what the bootstrap has installed, lest --depclean removes it again."""
+    compiler = root.kind == "staging" and root.prefix.with_gcc
+    return (*RUNTIME, COMPILER) if compiler else RUNTIME
+
+
+def _taken_out(prefix: Prefix) -> str:
+    """Return what is taken out of @system: Portage warns of a provided package there."""
+    from portage.versions import cpv_getkey
+
+    keys = [] if prefix.with_gcc else [COMPILER]
+    keys += [cpv_getkey(cpv) for cpv in checkout_config.provided(prefix.repositories)]
+    return "".join(f"-*{key}\n" for key in keys)
+
+
+def _version_of(text: str) -> str:
+    words = text.replace(")", " ").split()
+    numbers = [w for w in words if w[0].isdigit() and set(w) <= set("0123456789.")]
+    return numbers[-1] if numbers else "0"
+
+
+def write(
+    root: Root, *, jobs: int, launcher: Sequence[str], features: tuple[str, ...] = ()
+) -> None:
+    """Write the configuration of ``root``; what the user has added to it stays.
+
+    The directories of the root are made, too.
+    """
+    config = root.config_dir
+    # emaint lists what is installed, and does not expect a root where nothing ever was.
+    vdb = root.eroot / "var/db/pkg"
+    for directory in (config, vdb, root.logdir, root.tmpdir, root.pkgdir, root.prefix.distdir):
+        directory.mkdir(parents=True, exist_ok=True)
+    root.prefix.depcachedir.mkdir(parents=True, exist_ok=True)
+    for name, text in files(root, jobs=jobs, launcher=launcher, features=features).items():
+        (config / name).parent.mkdir(parents=True, exist_ok=True)
+        portage_api.write_atomic(config / name, text)
+    user = config / "make.conf.user"
+    if not user.exists():
+        portage_api.write_atomic(user, makeconf.make_conf_user(root))
+    if root.kind == "staging":  # final has it by its links there
+        checkout_config.write(config, root.prefix)
+    for link, target in shared(root).items():
+        _share(config, link, target)
+    _write_profile(root)
+
+
+def _share(config: Path, link: str, target: Path) -> None:
+    path = config / link
+    if path.parent.is_file():
+        raise PrefixError(
+            f"{path.parent} is a file, and cannot hold what is staging's, too",
+            hint="Make it a directory with that file inside.",
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if link in SHARED_WHOLE:
+        if not os.path.lexists(target) and link != "patches":  # which a checkout may bring yet
+            target.mkdir(parents=True)
+        if os.path.lexists(path):
+            return
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target)
+    temporary.replace(path)
+
+
+def _write_profile(root: Root) -> None:
+    prefix = root.prefix
+    link = root.config_dir / "make.profile"
+    temporary = root.config_dir / ".make.profile.new"
+    temporary.unlink(missing_ok=True)
+    if prefix.profile == COMPOSED:
+        directory = root.config_dir / "composed-profile"
+        directory.mkdir(exist_ok=True)
+        portage_api.write_atomic(directory / "eapi", "8\n")
+        parents = "".join(f"{path}\n" for path in _composed_directories(prefix))
+        portage_api.write_atomic(directory / "parent", parents)
+        temporary.symlink_to(directory.name)
+    else:
+        temporary.symlink_to(profile_location(prefix.repositories, prefix.profile))
+    temporary.replace(link)
+
+
+def _composed_directories(prefix: Prefix) -> list[Path]:
+    main = next(r for r in prefix.repositories if r.name == prefix.main_repo)
+    parents = composed_parents(main, prefix.board)
+    return [profile_dir(main, parent.partition(":")[2]) for parent in parents]
+
+
+def check(root: Root) -> None:
+    """Load ``root`` through Portage and compare; :class:`MismatchError` names differences."""
+    with redirect_stderr(io.StringIO()) as complaints:
+        settings = _load(root)
+        wrong = [e for e in expectations(root, settings) if e.wanted != e.found]
+    if wrong:
+        first = wrong[0]
+        more = f" (and {len(wrong) - 1} more)" if wrong[1:] else ""
+        raise MismatchError(
+            f"{root.kind}: Portage reads {first.name} as {first.found!r}, not as"
+            f" {first.wanted!r}{more}{_first_words(complaints.getvalue())}",
+            hint=_where_to_look(root),
+        )
+    sys.stderr.write(complaints.getvalue())
+
+
+def _where_to_look(root: Root) -> str:
+    """Return what to do about a difference: all but the profile is the user's, or ours.
+
+    What make.conf.user says when it is new differs from nothing, and goes again with a
+    prefix whose beginning fails.
+    """
+    prefix = root.prefix
+    files = zip(makeconf.user_files(root), (prefix.staging, root), strict=False)
+    if changed := [file for file, of in files if _is_changed(file, makeconf.make_conf_user(of))]:
+        return f"See {' and '.join(map(os.fspath, changed))}, and the profile {prefix.profile}."
+    if prefix.profile == COMPOSED:
+        where = " and ".join(map(os.fspath, _composed_directories(prefix)))
+    else:
+        where = os.fspath(profile_location(prefix.repositories, prefix.profile))
+    return f"Name another profile by --profile, or correct {where} and its parents."
+
+
+def _is_changed(file: Path, text: str) -> bool:
+    return file.read_text(encoding="utf-8", errors="replace") != text
+
+
+def _first_words(complaints: str) -> str:
+    """Return what Portage had to say about it, should it have said anything."""
+    said = [line.lstrip("! ") for line in complaints.splitlines() if line.startswith("!!!")]
+    return f"; it says: {' '.join(said[:2])}" if said else ""
+
+
+def _load(root: Root) -> Any:
+    portage = portage_api.import_portage()
+    from portage.exception import PortageException
+
+    try:
+        return root.settings
+    except RecursionError as error:
+        raise PrefixError(
+            f"the parents of the profile {root.prefix.profile} loop",
+            hint="Correct their parent files, or name another profile by --profile.",
+        ) from error
+    except (PortageException, OSError) as error:
+        raise PrefixError(
+            f"Portage cannot load the {root.kind} root: {type(error).__name__}: {error}",
+            hint=f"Correct the profile {root.prefix.profile} or name another by --profile"
+            f" (Portage {portage.VERSION}).",
+        ) from error
+
+
+def expectations(root: Root, settings: Any) -> Iterator[Expected]:
+    """Yield each thing that Portage must have read as it was meant."""
+    prefix = root.prefix
+    wanted = {
+        "EPREFIX": prefix.eprefix,
+        "EROOT": f"{root.eroot}/",
+        "ROOT": f"{root.path}/",
+        "SYSROOT": f"{root.path}/",
+        "PORTAGE_CONFIGROOT": f"{root.eroot}/",
+        "ARCH": prefix.board.arch,
+        "CHOST": prefix.board.chost,
+        "CBUILD": prefix.toolchain.cbuild,
+        "DISTDIR": os.fspath(prefix.distdir),
+        "PKGDIR": os.fspath(root.pkgdir),
+        "PORT_LOGDIR": os.fspath(root.logdir),
+        "PORTAGE_TMPDIR": os.fspath(root.tmpdir),
+        "LDFLAGS": makeconf.ldflags(prefix),
+    }
+    for name, value in wanted.items():
+        yield Expected(name, value, settings.get(name))
+    keywords = frozenset(settings.get("ACCEPT_KEYWORDS", "").split())
+    stable = {word for word in prefix.board.keywords if not word.startswith("-")}
+    dropped = {word[1:] for word in prefix.board.keywords if word.startswith("-")}
+    yield Expected("ACCEPT_KEYWORDS", stable, (keywords & (stable | dropped)))
+    yield from _expected_system(root, settings)
+    yield from _expected_profile(root, settings)
+    yield from _expected_repositories(prefix, settings)
+
+
+def _expected_system(root: Root, settings: Any) -> Iterator[Expected]:
+    wanted = {f"*{key}" for key in _system(root)}
+    found = {str(atom) for atom in settings.packages}
+    yield Expected("@system", wanted, found if root.kind == "final" else wanted & found)
+
+
+def _expected_profile(root: Root, settings: Any) -> Iterator[Expected]:
+    prefix = root.prefix
+    if prefix.profile == COMPOSED:
+        wanted = [*_composed_directories(prefix), root.config_dir / "composed-profile"]
+    else:
+        wanted = [profile_location(prefix.repositories, prefix.profile)]
+    found = {os.path.realpath(path) for path in settings.profiles}
+    yield Expected("profile", os.path.realpath(wanted[-1]), os.path.realpath(settings.profile_path))
+    parents = {os.path.realpath(path) for path in wanted}
+    yield Expected("the profile's parents", parents, parents & found)
+
+
+def _expected_repositories(prefix: Prefix, settings: Any) -> Iterator[Expected]:
+    loaded = [settings.repositories[name] for name in settings.repositories.prepos_order]
+    wanted = tuple(r.name for r in prefix.repositories)
+    yield Expected("repositories", set(wanted), {r.name for r in loaded})
+    yield Expected("main-repo", prefix.main_repo, settings.repositories.mainRepo().name)
+    by_name = {r.name: r for r in loaded}
+    for repository in prefix.repositories:
+        if (found := by_name.get(repository.name)) is not None:
+            yield from _expected_repository(repository, found, prefix)
+
+
+def _expected_repository(wanted: Repository, found: Any, prefix: Prefix) -> Iterator[Expected]:
+    name = wanted.name
+    location = os.path.realpath(wanted.location)
+    yield Expected(f"{name}'s location", location, os.path.realpath(found.location))
+    masters = tuple(r.name for r in found.masters)
+    aliases = {a: r.name for r in prefix.repositories for a in (r.name, *r.aliases)}
+    yield Expected(f"{name}'s masters", tuple(aliases.get(m, m) for m in wanted.masters), masters)
+    if wanted.priority is not None:
+        yield Expected(f"{name}'s priority", wanted.priority, found.priority)
+
+
+def features(prefix: Prefix) -> tuple[str, ...]:
+    """Return what FEATURES must turn off because this machine has not got it."""
+    missing = [] if shutil.which("sandbox") else ["-sandbox", "-usersandbox"]
+    if prefix.username not in ("portage", "sdk") and not prefix.native_host:
+        missing += ["-userpriv", "-userfetch", "-usersync"]
+    return tuple(missing)

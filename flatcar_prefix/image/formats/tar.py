@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A selection as a stream in tar's format, which is an image of its own and feeds others."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tarfile
+from pathlib import Path
+from typing import IO, Literal
+
+from flatcar_prefix.errors import PrefixError
+from flatcar_prefix.image.selection import CAPABILITY, Entry, Selection
+
+_BLOCK = tarfile.BLOCKSIZE
+_CHUNK = 1 << 20
+
+
+def header(entry: Entry, *, link: str = "") -> tarfile.TarInfo:
+    """Return the header of ``entry``, owned by root; ``link`` is its other name, if any."""
+    info = tarfile.TarInfo(entry.path)
+    info.mode = entry.permissions
+    info.mtime = entry.mtime
+    if entry.is_dir:
+        info.type = tarfile.DIRTYPE
+    elif entry.is_link:
+        info.type, info.linkname = tarfile.SYMTYPE, entry.target
+    elif link:
+        info.type, info.linkname = tarfile.LNKTYPE, link
+    else:
+        info.size = entry.size
+    if entry.capability:
+        value = entry.capability.decode("utf-8", "surrogateescape")
+        info.pax_headers = {f"SCHILY.xattr.{CAPABILITY}": value}
+    return info
+
+
+def write(selection: Selection, out: IO[bytes]) -> None:
+    """Write ``selection`` to ``out``, the same bytes for the same selection."""
+    names: dict[tuple[int, int], str] = {}
+    for entry in selection.entries:
+        link = names.get(entry.inode, "") if entry.inode else ""
+        info = header(entry, link=link)
+        # Not all readers know pax headers, so they are only where nothing else will do.
+        pax = entry.capability and not link
+        form: Literal[1, 2] = tarfile.PAX_FORMAT if pax else tarfile.GNU_FORMAT
+        out.write(info.tobuf(form, "utf-8", "surrogateescape"))
+        if entry.is_file and not link:
+            copy(entry, out)
+            out.write(bytes(-entry.size % _BLOCK))
+        if entry.inode and not link:
+            names[entry.inode] = entry.path
+    out.write(bytes(2 * _BLOCK))
+
+
+def copy(entry: Entry, out: IO[bytes]) -> None:
+    """Copy what is in a regular file; :class:`PrefixError` when it changes meanwhile."""
+    if entry.source is None:
+        out.write(entry.content)
+        return
+    with entry.source.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size == entry.size:
+            shutil.copyfileobj(file, out, _CHUNK)
+    if size != entry.size:
+        raise changed(entry.source)
+
+
+def changed(path: Path) -> PrefixError:
+    return PrefixError(
+        f"{path} changed while it was read",
+        hint="Wait until nothing installs into the prefix, then make the image again.",
+    )

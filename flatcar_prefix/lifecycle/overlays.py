@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Further overlays of a prefix, changed while it lives."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from flatcar_prefix.errors import PrefixError
+from flatcar_prefix.lifecycle import create
+from flatcar_prefix.prefix import locks, registry
+from flatcar_prefix.prefix.model import Prefix, Repository
+from flatcar_prefix.repositories import find as repos
+from flatcar_prefix.system.messages import QUIET, Quiet
+from flatcar_prefix.wrappers import files
+
+
+def custom(prefix: Prefix) -> tuple[Repository, ...]:
+    """Return the overlays that were added to those of the checkout, the highest last."""
+    top = repos.PREFIX_OVERLAY_PRIORITY
+    return tuple(r for r in prefix.repositories if (r.priority or 0) > top)
+
+
+def add(prefix: Prefix, locations: Sequence[Path | str], *, say: Quiet = QUIET) -> Prefix:
+    """Add overlays above those that the prefix has; return the prefix as it is then.
+
+    :class:`PrefixError` for what :func:`flatcar_prefix.repositories.find.add_overlays`
+    refuses; nothing is changed then.
+    """
+    paths = [Path(location).absolute() for location in locations]
+    return _change(prefix, lambda p: repos.add_overlays(p.repositories, p.main_repo, paths), say)
+
+
+def remove(prefix: Prefix, names: Sequence[str], *, say: Quiet = QUIET) -> Prefix:
+    """Take overlays away, each named by its name or its directory; return the prefix."""
+    return _change(prefix, lambda now: _without(now, names), say)
+
+
+def _without(prefix: Prefix, names: Sequence[str]) -> tuple[Repository, ...]:
+    known = {word: r for r in custom(prefix) for word in (r.name, str(r.location))}
+    gone = []
+    for name in names:
+        overlay = known.get(name) or known.get(str(Path(name).absolute()))
+        if overlay is None:
+            there = ", ".join(r.name for r in custom(prefix)) or "none"
+            raise PrefixError(
+                f"{prefix.id} has no further overlay {name!r}", hint=f"There are: {there}."
+            )
+        gone.append(overlay)
+    left = tuple(r for r in prefix.repositories if r not in gone)
+    repos.check_masters(left)
+    return left
+
+
+def _change(
+    prefix: Prefix, wanted: Callable[[Prefix], tuple[Repository, ...]], say: Quiet
+) -> Prefix:
+    """Write the configuration for other repositories; put the old one back if that fails.
+
+    ``wanted`` is asked of the prefix as it is once nobody else can change it any more.
+    """
+    with locks.locked_prefix(prefix):
+        now = registry.load(os.fspath(prefix.staging_dir))
+        changed = create.reconfigure(now, replace(now, repositories=wanted(now)), say=say)
+        if changed.complete and changed.native_host:
+            # They name the repositories, see hostrepos.
+            files.generate(changed)
+        return changed

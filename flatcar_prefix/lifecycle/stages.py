@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The stages that fill staging, and the first packages of final.
+
+In order, each with the reason why it comes there. A stage is recorded as done once it
+is, so that what was interrupted goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from flatcar_prefix.config import root as config_root
+from flatcar_prefix.errors import BuildError, UsageError
+from flatcar_prefix.prefix import model as prefixes
+from flatcar_prefix.prefix.model import Prefix
+from flatcar_prefix.system import places as sdks, process
+from flatcar_prefix.system.messages import Quiet
+
+NO_PACKAGES = "none"
+
+LED_ASTRAY = ("EMERGE_DEFAULT_OPTS", "USE", "ROOT", "PORTAGE_CONFIGROOT", "EPREFIX", "SYSROOT")
+"""Variables of the caller that are no business of a bootstrap, which asks nobody."""
+
+
+LIBC = "sys-libs/glibc"
+IMPORTED_LIBC = "prefix/imported-libc"
+GCC = "sys-devel/gcc"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call of emerge."""
+
+    atoms: tuple[str, ...]
+    options: tuple[str, ...] = ()
+    """How it is done the first time. What is there already is brought up to date without."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One part of the bootstrap, done when all of its steps are."""
+
+    name: str
+    why: str
+    steps: tuple[Step, ...]
+    final: bool = False
+    """Whether final is filled, too, and not staging alone."""
+
+    @property
+    def atoms(self) -> tuple[str, ...]:
+        """All that the stage installs."""
+        return tuple(dict.fromkeys(atom for step in self.steps for atom in step.atoms))
+
+
+STAGES = (
+    Stage("baselayout", "directories, before what fills them", (Step(("sys-apps/baselayout",)),)),
+    Stage("os-headers", "the C library is built against them", (Step(("virtual/os-headers",)),)),
+    Stage(
+        "libc",
+        "everything is built against it",
+        # Gentoo's wants libraries at run time (libidn2) that are linked with a C library: it
+        # comes before them, with nothing but what it is built by. Until it is there, the
+        # prefix's compiler is the toolchain's with its own sysroot (see toolchain.py).
+        (
+            Step((LIBC,), ("--onlydeps", "--onlydeps-with-rdeps=n")),
+            Step((LIBC,), ("--nodeps",)),
+        ),
+    ),
+    Stage(
+        "runtime",
+        "nearly everything is linked with it",
+        # Then what the C library wants at run time, linked with both.
+        (
+            Step(("prefix/gcc-runtime",)),
+            Step(("virtual/libc",), ("--deep", "--with-bdeps=n")),
+        ),
+    ),
+    Stage("system", "what the profile takes for granted", (Step(("@system",)),)),
+    Stage(
+        "final",
+        "what programs need to run",
+        (Step(config_root.RUNTIME),),
+        final=True,
+    ),
+)
+
+
+def stages(prefix: Prefix) -> tuple[Stage, ...]:
+    """Return the stages of this prefix, in order.
+
+    A prefix with an imported C library is for trials, and builds what @system has when
+    it is needed. ``with_gcc`` puts a compiler into staging.
+    """
+    if prefix.bootstrap == NO_PACKAGES:
+        return ()
+    own = [s for s in STAGES if s.name != "system" or prefix.bootstrap == "source"]
+    if prefix.bootstrap == "import":
+        own = [_with_libc(stage, IMPORTED_LIBC) for stage in own]
+    if prefix.with_gcc:
+        # Behind gcc's runtime, with which the libraries that gcc needs are linked.
+        own = [
+            replace(s, steps=(*s.steps, Step((GCC,)))) if s.name == "runtime" else s for s in own
+        ]
+    return tuple(own)
+
+
+def _with_libc(stage: Stage, libc: str) -> Stage:
+    """Return the stage with that package where it has the C library."""
+    steps = (
+        replace(step, atoms=tuple(libc if atom == LIBC else atom for atom in step.atoms))
+        for step in stage.steps
+    )
+    return replace(stage, steps=tuple(steps))
+
+
+def check_names(first: str | None, until: str | None) -> None:
+    """Raise :class:`UsageError` for a name that is no stage's, and for the wrong order."""
+    names = [stage.name for stage in STAGES]
+    for name in (first, until):
+        if name is not None and name not in names:
+            raise UsageError(f"there is no stage {name!r}", hint=f"Choose: {', '.join(names)}.")
+    if first and until and names.index(first) > names.index(until):
+        raise UsageError(
+            f"stage {first} comes after {until}: there is nothing from the one until the other",
+            hint=f"The order is: {', '.join(names)}.",
+        )
+
+
+def check_first(prefix: Prefix, first: str | None) -> None:
+    """Raise :class:`UsageError` where stages before ``first`` are not done.
+
+    emerge would do their work as that of dependencies, in whatever order and with any
+    compiler.
+    """
+    names = [stage.name for stage in stages(prefix)]
+    if first is None or not names:
+        return
+    if first not in names:
+        raise UsageError(
+            f"{prefix.id} has no stage {first}, with --bootstrap={prefix.bootstrap}",
+            hint=f"Choose: {', '.join(names)}.",
+        )
+    if undone := [n for n in names[: names.index(first)] if n not in prefix.stages_done]:
+        raise UsageError(
+            f"stage {first} cannot be the first: not done yet is {', '.join(undone)}",
+            hint=f"Begin with --from {undone[0]}, or leave --from out to go on where it stopped.",
+        )
+
+
+def pending(
+    prefix: Prefix, *, first: str | None = None, until: str | None = None
+) -> Iterator[Stage]:
+    """Yield the stages that are not done, up to ``until``; from ``first`` on, done or not."""
+    check_names(first, until)
+    last = [stage.name for stage in STAGES].index(until) if until else len(STAGES)
+    wanted = {stage.name for stage in STAGES[: last + 1]}
+    begun = False
+    for stage in stages(prefix):
+        begun = begun or stage.name == first
+        if stage.name in wanted and (
+            begun or (first is None and stage.name not in prefix.stages_done)
+        ):
+            yield stage
+
+
+def bootstrap(
+    prefix: Prefix,
+    *,
+    say: Quiet,
+    first: str | None = None,
+    until: str | None = None,
+    update: bool = False,
+) -> Prefix:
+    """Run the stages that are left; return the prefix with its record brought up to date.
+
+    Stages that are done and named by ``first`` are done again: built anew or, with
+    ``update``, brought up to date. :class:`BuildError` names the stage, the package and
+    the log.
+    """
+    check_first(prefix, first)
+    left = list(pending(prefix, first=first, until=until))
+    for number, stage in enumerate(left, start=1):
+        label = f"stage {number} of {len(left)}, {stage.name} ({stage.why})"
+        run_stage(prefix, stage, label=label, say=say, update=update)
+        if stage.name not in prefix.stages_done:
+            done = (*prefix.stages_done, stage.name)
+            prefix = prefixes.write(replace(prefix, stages_done=done))
+    return prefix
+
+
+def is_complete(prefix: Prefix) -> bool:
+    """Return whether all stages of the prefix are done."""
+    return all(stage.name in prefix.stages_done for stage in stages(prefix))
+
+
+def run_stage(
+    prefix: Prefix, stage: Stage, *, label: str, say: Quiet, update: bool = False
+) -> None:
+    """Run one stage; its output goes to a log, and ``say`` hears that it is alive."""
+    log = prefix.staging.logdir / f"bootstrap-{stage.name}.log"
+    say(f"{label}; log: {log}")
+    started = time.time()
+    with log.open("w", encoding="utf-8") as stream:
+        for argv in commands(prefix, stage, update=update):
+            child = process.start(argv, env=_environment(), output=stream)
+            while (code := process.wait(child, seconds=1.0)) is None:
+                say.alive(f"{stage.name}: {_current(log)} {elapsed(time.time() - started)}")
+            if code:
+                raise _failure(prefix, stage, log, code, started)
+
+
+def commands(prefix: Prefix, stage: Stage, *, update: bool = False) -> list[list[str]]:
+    """Return the command lines of a stage, each of this program's emerge.
+
+    A stage that was begun goes on; one that is done is done again.
+    """
+    if stage.name not in prefix.stages_done:
+        steps = [(("--noreplace", *step.options), step.atoms) for step in stage.steps]
+    elif update:
+        steps = [(("--update", "--deep", "--newuse", "--changed-deps=y"), stage.atoms)]
+    else:
+        steps = [(step.options, step.atoms) for step in stage.steps]
+    only = () if stage.final else ("--stage",)
+    emerge = sdks.launch("emerge", os.fspath(prefix.staging_dir), *only)
+    common = ("--oneshot", "--quiet-build=y", "--color=n")
+    return [[*emerge, *common, *options, *atoms] for options, atoms in steps]
+
+
+def _environment() -> Mapping[str, str]:
+    return {k: v for k, v in sdks.environment().items() if k not in LED_ASTRAY}
+
+
+_EMERGING = re.compile(
+    r"^>>> (?:Emerging|Installing)(?: binary)? \((\d+) of (\d+)\) (\S+?)(?:::|$)"
+)
+
+
+def _current(log: Path) -> str:
+    """Return what emerge is at, for people to see: ``package 2 of 7, sys-libs/glibc-2.36,``."""
+    found = None
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+        found = _EMERGING.match(line) or found
+    return f"package {found[1]} of {found[2]}, {found[3]}," if found else "resolving,"
+
+
+def elapsed(seconds: float) -> str:
+    """Return a duration as people write it: ``42 s``, ``3 min 07 s``."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+def _failure(prefix: Prefix, stage: Stage, log: Path, code: int, started: float) -> BuildError:
+    package = _current(log)
+    build_log = newest_log(prefix.staging.tmpdir, started)
+    return BuildError(
+        f"stage {stage.name} failed at {package.rstrip(',')}; the log is {build_log or log}",
+        hint="Put right what the log says, then run the same command again: it continues here."
+        f"{last_words(log)}",
+        exit_code=min(code, 1),
+    )
+
+
+def newest_log(tmpdir: Path, since: float) -> Path | None:
+    """Return the build log of the package that failed last, None when none has.
+
+    Portage leaves the build directory of a package that failed, with its log or a link
+    to where PORT_LOGDIR has it, and removes those of others.
+    """
+    logs = [log for log in tmpdir.glob("portage/*/*/temp/build.log") if _mtime(log) >= since - 1]
+    return Path(os.path.realpath(max(logs, key=_mtime))) if logs else None
+
+
+def _mtime(path: os.PathLike[str]) -> float:
+    try:
+        return Path(path).stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def last_words(log: Path) -> str:
+    """Return the line of the log in which a tool of this program said what is wrong."""
+    lines: Sequence[str] = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    said = [line.strip() for line in lines if line.startswith(("!!! ", "ERROR: "))]
+    return f" It says: {said[-1].lstrip('! ')}" if said else ""

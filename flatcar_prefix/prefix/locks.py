@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What stands around the steps that change a prefix: one at a time, and clear errors."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+
+from flatcar_prefix.boards import Board
+from flatcar_prefix.errors import PrefixError
+from flatcar_prefix.portage_api import session as portage_api
+from flatcar_prefix.prefix.model import Prefix
+from flatcar_prefix.system import places as sdks
+
+
+@contextmanager
+def filesystem_errors(place: Path) -> Iterator[None]:
+    """Within, what the file system refuses becomes a :class:`PrefixError`."""
+    from portage.exception import PortageException
+
+    try:
+        yield
+    except (OSError, PortageException) as error:
+        number = getattr(error, "errno", None)
+        if number == errno.ENOSPC or "No space" in str(error):
+            hint = f"Make room on the file system of {place}, and run the same command again."
+        elif number in (errno.EACCES, errno.EPERM, errno.EROFS):
+            hint = "Run it as root, or name directories that you can write to."
+        else:
+            hint = "Run the same command again when that is put right."
+        where = getattr(error, "filename", None) or place
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise PrefixError(f"cannot write {where}: {reason}", hint=hint) from error
+
+
+@contextmanager
+def locked(sdk: sdks.Sdk, name: str, board: Board, *directories: Path) -> Iterator[None]:
+    """Within, no other process sets up, changes or removes this prefix.
+
+    Nor anything else in its ``directories``, which a prefix of another name might have
+    been given, too. Portage's locks; :class:`PrefixError` at once when somebody else is
+    at it.
+    """
+    places = {_lock_name(directory): os.fspath(directory) for directory in directories}
+    held = sdk.state_dir / "locks"
+    with filesystem_errors(held):
+        held.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as locks:
+        for lock, what in {f"{name}-{board.name}": f"{name}-{board.name}", **places}.items():
+            locks.enter_context(_lock(held / lock, what))
+        yield
+
+
+def _lock_name(directory: Path) -> str:
+    """Return what the lock of a directory is called, by whatever path it is reached."""
+    return "dir-" + hashlib.sha256(os.fsencode(os.path.realpath(directory))).hexdigest()[:32]
+
+
+@contextmanager
+def _lock(path: Path, what: str) -> Iterator[None]:
+    portage_api.import_portage()
+    from portage.exception import TryAgain
+    from portage.locks import lockfile, unlockfile
+
+    with filesystem_errors(path):
+        try:
+            lock = lockfile(os.fspath(path), wantnewlockfile=1, flags=os.O_NONBLOCK)
+        except TryAgain:
+            raise PrefixError(
+                f"another program is at work on {what}",
+                hint="Wait for it to end, or end it; then run the same command again.",
+            ) from None
+    try:
+        yield
+    finally:
+        unlockfile(lock)
+
+
+def locked_prefix(prefix: Prefix) -> AbstractContextManager[None]:
+    """Return :func:`locked` for a prefix that is there."""
+    return locked(sdks.detect(), prefix.name, prefix.board, prefix.staging_dir, prefix.final_dir)

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Finding the prefixes of this machine: by their records, wherever those are."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from flatcar_prefix.boards import BOARDS, DEFAULT_BOARD, board as board_of
+from flatcar_prefix.errors import PrefixError
+from flatcar_prefix.prefix import model as prefixes
+from flatcar_prefix.prefix.model import Prefix
+from flatcar_prefix.system import places as sdks
+
+
+def links_dir(sdk: sdks.Sdk) -> Path:
+    """Return where links to the staging directories at unusual places are."""
+    return sdk.state_dir / "prefixes"
+
+
+def remember(sdk: sdks.Sdk, prefix: Prefix) -> None:
+    """Note where a prefix is whose staging directory is not at its usual place."""
+    links_dir(sdk).mkdir(parents=True, exist_ok=True)
+    link = links_dir(sdk) / prefix.id
+    link.unlink(missing_ok=True)
+    link.symlink_to(prefix.staging_dir)
+
+
+def _staging_dirs(sdk: sdks.Sdk) -> Iterator[Path]:
+    for board in BOARDS.values():
+        yield from _entries(sdk.staging_dir(board, "x").parent)
+    yield from (Path(os.readlink(link)) for link in _entries(links_dir(sdk)))
+
+
+def _entries(directory: Path) -> list[Path]:
+    """Return what is in a directory; nothing for one that this user may not look into."""
+    try:
+        return sorted(directory.iterdir())
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return []
+
+
+def forget(sdk: sdks.Sdk, prefix: Prefix) -> None:
+    """Undo :func:`remember`."""
+    (links_dir(sdk) / prefix.id).unlink(missing_ok=True)
+
+
+def list_prefixes(*, scripts_dir: Path | str | None = None) -> list[Prefix]:
+    """Return all prefixes of this machine that have a readable record, by name."""
+    sdk = sdks.detect(scripts_dir=Path(scripts_dir) if scripts_dir else None)
+    found: dict[Path, Prefix] = {}
+    for directory in _staging_dirs(sdk):
+        try:
+            found[directory] = prefixes.read(directory)
+        except (OSError, PrefixError):
+            continue
+    return sorted(found.values(), key=lambda p: (p.name, p.board.name))
+
+
+def load(name: str, *, board: str | None = None, complete: bool = False) -> Prefix:
+    """Return the prefix of that name.
+
+    Of several boards, the one set up first; ``name`` may also be ``<name>-<board>``, or
+    a staging directory. :class:`PrefixError` when there is none, or when ``complete``
+    is asked for and it is not.
+    """
+    if board is not None:
+        board_of(board)
+    if "/" in name:
+        return load_from(name)
+    fitting = [
+        p
+        for p in list_prefixes()
+        if (p.name == name and board in (None, p.board.name)) or (board is None and p.id == name)
+    ]
+    if not fitting:
+        names = ", ".join(p.id for p in list_prefixes())
+        raise PrefixError(
+            f"there is no prefix {name!r}{f' for {board}' if board else ''}",
+            hint=f"There are: {names}." if names else "Make it: setup_prefix <name> <prefix path>.",
+        )
+    prefix = min(fitting, key=lambda p: p.created)
+    if complete and not prefix.complete:
+        raise PrefixError(
+            f"the prefix {prefix.id} is not set up completely",
+            hint=f"Continue: {setup_command(prefix)}",
+        )
+    return prefix
+
+
+def load_from(directory: Path | str) -> Prefix:
+    """Return the prefix in a staging directory; :class:`PrefixError` when there is none."""
+    try:
+        return prefixes.read(Path(os.path.realpath(directory)))
+    except OSError as error:
+        raise PrefixError(
+            f"there is no prefix in {directory}: {error.strerror}",
+            hint="Name the staging directory of one, or see `flatcar-prefix list`.",
+        ) from error
+
+
+def setup_command(prefix: Prefix) -> str:
+    """Return the command line that continues the set-up of ``prefix``."""
+    words = ["setup_prefix"]
+    if prefix.board.name != DEFAULT_BOARD:
+        words.append(f"--board={prefix.board.name}")
+    if prefix.bootstrap != "source":
+        words.append(f"--bootstrap={prefix.bootstrap}")
+    if prefix.staging_dir != sdks.detect().staging_dir(prefix.board, prefix.name):
+        words.append(f"--staging_dir={prefix.staging_dir}")
+    return shlex.join([*words, prefix.name, prefix.eprefix])

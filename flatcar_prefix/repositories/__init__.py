@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Ebuild repositories: find them, choose a profile, read a checkout's configuration."""

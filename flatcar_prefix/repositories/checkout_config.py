@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a checkout's own overlays ask of every prefix.
+
+That is the prefix overlay's ``skel/etc/portage``, which the shell version copies into each
+root, and the others' ``coreos/config/portage``, which ``setup_board`` links into a board: here
+masks, keywords and the like are taken from it; repos.conf and the profile are this program's
+business. It is the patches that the SDK and its boards apply to packages.
+And it is what the checkout has deliberately left out of its subset of Gentoo, as its base
+profile says.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from flatcar_prefix.portage_api import session as portage_api
+from flatcar_prefix.prefix.model import Prefix, Repository
+from flatcar_prefix.repositories.find import ROLES
+
+SOURCES = (
+    ("gentoo-subset", "coreos/config/portage", "gentoo-"),
+    ("flatcar-overlay", "coreos/config/portage", "flatcar-"),
+    ("prefix-overlay", "skel/etc/portage", "skel-"),
+)
+"""In which repository there is configuration, where, and how its files are called in a root.
+The SDK and its boards have that of the first two, what no profile can say."""
+
+PATCHES = "coreos/user-patches"
+"""Where the overlay of Flatcar's own packages keeps patches, see portage(5)."""
+
+BASE_PROFILE = "profiles/coreos/base"
+"""Where the overlay of Flatcar's own packages says what holds for all of its systems."""
+
+ENVIRONMENTS = "env"
+"""What package.env names: by these names, so unlike the rest under its own."""
+
+ORIGIN = "# From "
+"""How each file begins that was taken from a checkout."""
+
+NOT_OF_A_PREFIX = frozenset(
+    {
+        "app-doc/info-manual",
+        "net-mail/mailbase",
+        "sys-fs/udev-init-scripts",
+        "virtual/mta",
+    }
+)
+"""What ``@system`` of Gentoo's profiles asks for and no program of a prefix runs: documents,
+and what delivers mail or starts a system."""
+
+TAKEN = (
+    "package.accept_keywords",
+    "package.env",
+    "package.license",
+    "package.mask",
+    "package.unmask",
+    "package.use",
+    "profile/package.use.force",
+    "profile/package.use.mask",
+    "profile/use.force",
+    "profile/use.mask",
+)
+
+
+def files(prefix: Prefix) -> dict[str, str]:
+    """Return the files to write below a root's ``etc/portage``, by path; often none."""
+    names = current_names(prefix.repositories)
+    return {
+        name: _text(path, names)
+        for role, place, prefixed in SOURCES
+        if (overlay := _overlay(prefix.repositories, role)) is not None
+        for name, path in _named(overlay.location / place, prefixed)
+    }
+
+
+def _named(place: Path, prefixed: str) -> Iterator[tuple[str, Path]]:
+    for kind in TAKEN:
+        for path in _files_of(place / kind):
+            yield f"{kind}/{prefixed}{path.name}", path
+    for path in sorted((place / ENVIRONMENTS).rglob("*")):
+        if path.is_file():
+            yield os.fspath(path.relative_to(place)), path
+
+
+def write(config_dir: Path, prefix: Prefix) -> None:
+    """Write the files and the link to the patches below a root's ``etc/portage``.
+
+    What stands there by the same name and is the user's stays.
+    """
+    for name, text in files(prefix).items():
+        path = config_dir / name
+        if not path.exists() or path.read_text(encoding="utf-8").startswith(ORIGIN):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            portage_api.write_atomic(path, text)
+    _link_patches(config_dir / "patches", patches(prefix.repositories))
+
+
+def patches(repositories: Sequence[Repository]) -> Path | None:
+    """Return the directory that ``setup_board`` makes a board's ``patches``, if there is one."""
+    overlay = _overlay(repositories, "flatcar-overlay")
+    place = overlay.location / PATCHES if overlay else None
+    return place if place and place.is_dir() else None
+
+
+def _link_patches(link: Path, place: Path | None) -> None:
+    if link.is_symlink() and os.readlink(link).endswith(f"/{PATCHES}"):
+        link.unlink()
+    if place is not None and not os.path.lexists(link):
+        link.symlink_to(place)
+
+
+def _files_of(place: Path) -> Iterator[Path]:
+    if place.is_file():
+        yield place
+    elif place.is_dir():
+        yield from sorted(path for path in place.iterdir() if path.is_file())
+
+
+def _text(path: Path, names: Mapping[str, str]) -> str:
+    text = path.read_text(encoding="utf-8")
+    return f"{ORIGIN}{os.fspath(path)}\n{renamed(text, names)}"
+
+
+def current_names(repositories: Sequence[Repository]) -> dict[str, str]:
+    """Return what repositories are called here, by each name that they have gone by."""
+    present = {r.name for r in repositories}
+    return {
+        name: next(n for n in names if n in present)
+        for names in ROLES.values()
+        if present & set(names)
+        for name in names
+    }
+
+
+def renamed(text: str, names: Mapping[str, str]) -> str:
+    """Return configuration with its ``::repository`` parts by their present names.
+
+    Skeletons outlive renamings of repositories; Portage would take an atom with an
+    old name for one that matches nothing.
+    """
+    return re.sub(r"::([A-Za-z0-9_][A-Za-z0-9_-]*)", lambda m: f"::{names.get(m[1], m[1])}", text)
+
+
+def left_out(repositories: Sequence[Repository]) -> tuple[str, ...]:
+    """Return the packages, ``category/name-version``, that the checkout does without.
+
+    Its base profile declares them as provided, and none of its repositories has them: what
+    depends on them could never be installed otherwise.
+    """
+    overlay = _overlay(repositories, "flatcar-overlay")
+    if overlay is None:
+        return ()
+    provided = _lines(overlay.location / BASE_PROFILE / "package.provided")
+    return tuple(cpv for cpv in provided if not _is_there(cpv, repositories))
+
+
+def provided(repositories: Sequence[Repository]) -> tuple[str, ...]:
+    """Return those of :func:`left_out` that a prefix does without, too.
+
+    What else an image of the system leaves out is an application's business: it would be
+    installed into final without what it needs, and nobody would say so.
+    """
+    return tuple(cpv for cpv in left_out(repositories) if _key(cpv) in NOT_OF_A_PREFIX)
+
+
+def build_host_use(repositories: Sequence[Repository]) -> str:
+    """Return the package.use that the checkout has for build hosts of its own, or nothing."""
+    overlay = _overlay(repositories, "flatcar-overlay")
+    path = overlay.location / BASE_PROFILE / "package.use" if overlay else None
+    return _text(path, current_names(repositories)) if path and path.is_file() else ""
+
+
+def _overlay(repositories: Sequence[Repository], role: str) -> Repository | None:
+    return next((r for r in repositories if r.name in ROLES[role]), None)
+
+
+def _lines(path: Path) -> list[str]:
+    if not path.is_file():
+        return []
+    lines = (line.partition("#")[0].strip() for line in path.read_text("utf-8").splitlines())
+    return [line for line in lines if line]
+
+
+def _is_there(cpv: str, repositories: Sequence[Repository]) -> bool:
+    return any((repository.location / _key(cpv)).is_dir() for repository in repositories)
+
+
+def _key(cpv: str) -> str:
+    from portage.versions import cpv_getkey
+
+    return cpv_getkey(cpv) or cpv

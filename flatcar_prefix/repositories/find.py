@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Finding the ebuild repositories of a checkout, and in them the board's profile."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from flatcar_prefix.boards import PREFIX_FEATURES, Board
+from flatcar_prefix.config import make_conf as makeconf
+from flatcar_prefix.errors import PrefixError, UsageError
+from flatcar_prefix.portage_api import session as portage_api
+from flatcar_prefix.prefix.model import Repository
+from flatcar_prefix.system import places as sdks
+
+ROLES = {
+    "gentoo-subset": ("gentoo-subset", "portage-stable"),
+    "flatcar-overlay": ("flatcar-overlay", "coreos-overlay", "coreos"),
+    "prefix-overlay": ("prefix-overlay", "prefix"),
+}
+"""What each repository is for, and by which names it has gone (profiles/repo_name)."""
+
+TOOLCHAIN_ROLE = "prefix-toolchain"
+"""The one repository that always is this program's: what stands between a toolchain and a
+prefix, such as the packages of an imported C library and of gcc's runtime."""
+
+PLACES = ("repos", "sdk_container/src/third_party")
+"""Where a scripts checkout keeps them, the preferred layout first."""
+
+PREFIX_TOOLCHAIN_PRIORITY = 900
+PREFIX_OVERLAY_PRIORITY = 1000
+"""Above all that the checkout has; custom overlays come above it, one by one."""
+
+COMPOSED = "composed"
+
+
+def read_repository(location: Path) -> Repository:
+    """Return the repository at ``location`` as Portage reads it (layout.conf, repo_name).
+
+    :class:`PrefixError` for what is none, or has no name, or a place that repos.conf
+    cannot name.
+    """
+    portage_api.import_portage()
+    from portage.repository.config import RepoConfig
+
+    if not location.is_dir():
+        raise PrefixError(
+            f"there is no repository at {location}", hint="Name a directory with ebuilds in it."
+        )
+    _refuse_unspellable(location)
+    config = RepoConfig(None, {"location": os.fspath(location)})
+    if config.missing_repo_name or not config.name:
+        raise PrefixError(
+            f"the repository at {location} has no name",
+            hint=f"Write its name into {location}/profiles/repo_name.",
+        )
+    return Repository(
+        name=config.name,
+        location=location,
+        masters=tuple(config.masters or ()),
+        aliases=tuple(config.aliases or ()),
+    )
+
+
+def _refuse_unspellable(location: Path) -> None:
+    try:
+        makeconf.check_location(location)
+    except ValueError as error:
+        raise UsageError(
+            str(error), hint="Name a directory without percent sign, line end, ' #' and ' ;'."
+        ) from error
+
+
+def find(scripts_dir: Path) -> tuple[tuple[Repository, ...], str]:
+    """Return the repositories of a checkout, in ascending priority, and the main one's name.
+
+    They are known by ``profiles/repo_name``, not by the directory's name. Where a
+    checkout has one in both layouts, as during the move from one to the other, the
+    preferred layout's is taken. :class:`PrefixError` when one is missing or there are
+    two of a name.
+    """
+    places = [list(_read_all(scripts_dir / place)) for place in PLACES]
+    by_role = {role: _pick(places, role, names, scripts_dir) for role, names in ROLES.items()}
+    main = by_role["gentoo-subset"].name
+    overlay = replace(by_role["prefix-overlay"], priority=PREFIX_OVERLAY_PRIORITY)
+    toolchain = _toolchain_repository(scripts_dir)
+    found = (by_role["gentoo-subset"], by_role["flatcar-overlay"], toolchain, overlay)
+    return tuple(_with_masters(found, main)), main
+
+
+def _toolchain_repository(scripts_dir: Path) -> Repository:
+    """Return the checkout's own copy, as this program's checkout has, or this program's."""
+    own = [base / "repos" / TOOLCHAIN_ROLE for base in (scripts_dir, sdks.data_dir())]
+    location = next((path for path in own if path.is_dir()), own[-1])
+    return replace(read_repository(location), priority=PREFIX_TOOLCHAIN_PRIORITY)
+
+
+def _read_all(directory: Path) -> Iterator[Repository]:
+    names = {name for names in ROLES.values() for name in names}
+    if not directory.is_dir():
+        return
+    for path in sorted(directory.iterdir()):
+        has_profiles = (path / "profiles").is_dir() or (path / "metadata").is_dir()
+        if _repo_name(path) in names or (path.name in names and has_profiles):
+            yield read_repository(path)
+
+
+def _repo_name(path: Path) -> str | None:
+    try:
+        return (path / "profiles" / "repo_name").read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _pick(
+    places: Sequence[Sequence[Repository]], role: str, names: Sequence[str], scripts_dir: Path
+) -> Repository:
+    fitting = next((some for p in places if (some := [r for r in p if r.name in names])), [])
+    if not fitting:
+        raise PrefixError(
+            f"{scripts_dir} has no repository named {' or '.join(names)}",
+            hint=f"Name a checkout by --scripts_dir that has {role} below {' or '.join(PLACES)}.",
+        )
+    if len(fitting) > 1:
+        where = " and ".join(os.fspath(r.location) for r in fitting)
+        raise PrefixError(
+            f"two repositories can be {role}: {where}", hint="Remove or rename one of them."
+        )
+    return fitting[0]
+
+
+def _with_masters(repositories: Iterable[Repository], main: str) -> Iterator[Repository]:
+    """Yield them with masters: an overlay that has none by its own word has the main repository.
+
+    This program's own repository has no master, so that it serves any main repository.
+    """
+    for repository in repositories:
+        if repository.name in (main, TOOLCHAIN_ROLE) or repository.masters:
+            yield repository
+        else:
+            _refuse_silent(repository, main)
+            yield replace(repository, masters=(main,))
+
+
+def _refuse_silent(repository: Repository, main: str) -> None:
+    """Raise :class:`PrefixError` for an overlay that says nothing of masters.
+
+    Portage takes the main repository then, and complains on every command; neither
+    repos.conf nor any setting keeps it from that.
+    """
+    from portage.repository.config import parse_layout_conf
+
+    layout, _ = parse_layout_conf(os.fspath(repository.location))
+    if layout["masters"] is None:
+        raise PrefixError(
+            f"the repository {repository.name} at {repository.location} does not name its masters",
+            hint=f"Write into {repository.location}/metadata/layout.conf: masters = {main}",
+        )
+
+
+def add_overlays(
+    repositories: Sequence[Repository], main: str, overlays: Sequence[Path]
+) -> tuple[Repository, ...]:
+    """Return the repositories with further overlays above them, the last one highest.
+
+    :class:`PrefixError` for one without a name, a name that is taken, a master that is
+    missing, or no word on masters.
+    """
+    result = list(repositories)
+    top = max((r.priority or 0 for r in repositories), default=PREFIX_OVERLAY_PRIORITY)
+    for offset, location in enumerate(overlays, start=1):
+        overlay = replace(read_repository(location), priority=top + offset)
+        _refuse_clash(overlay, result)
+        result.append(overlay)
+    result = list(_with_masters(result, main))
+    check_masters(result)
+    return tuple(result)
+
+
+def _refuse_clash(overlay: Repository, others: Sequence[Repository]) -> None:
+    for other in others:
+        if other.name == overlay.name:
+            raise PrefixError(
+                f"two repositories are named {overlay.name}: {other.location}"
+                f" and {overlay.location}",
+                hint=f"Change {overlay.location}/profiles/repo_name, or leave one out.",
+            )
+
+
+def check_masters(repositories: Sequence[Repository]) -> None:
+    """Raise :class:`PrefixError` when a repository names a master that is not there."""
+    names = {name for r in repositories for name in (r.name, *r.aliases)}
+    for repository in repositories:
+        for master in repository.masters:
+            if master not in names:
+                raise PrefixError(
+                    f"the repository {repository.name} needs {master}, which is not there",
+                    hint="Add that repository by --custom_ebuild_overlays, or correct "
+                    f"{repository.location}/metadata/layout.conf.",
+                )
+
+
+def choose_profile(
+    repositories: Sequence[Repository], main_repo: str, board: Board, wanted: str | None
+) -> str:
+    """Return the profile to use, as ``repo:path``.
+
+    That is ``wanted`` (``[repo:]path``) or the board's first one that exists and is not
+    deprecated, else its first one that exists, else :data:`COMPOSED`: the board's
+    profile and the prefix features put together. :class:`PrefixError` when there is
+    nothing to choose from.
+    """
+    if wanted is not None:
+        return _wanted_profile(repositories, main_repo, wanted)
+    main = _by_name(repositories, main_repo)
+    existing = [p for p in board.profiles if profile_dir(main, p).is_dir()]
+    current = [p for p in existing if not (profile_dir(main, p) / "deprecated").exists()]
+    for path in current or existing:
+        return f"{main_repo}:{path}"
+    if composed_parents(main, board):
+        return COMPOSED
+    raise PrefixError(
+        f"{main_repo} has no profile for {board.name}",
+        hint=f"Name one by --profile; looked below {main.location}/profiles for "
+        f"{board.profiles[0]} and others.",
+    )
+
+
+def _wanted_profile(repositories: Sequence[Repository], main_repo: str, wanted: str) -> str:
+    name, colon, path = wanted.rpartition(":")
+    repository = _by_name(repositories, name if colon else main_repo)
+    directory = profile_dir(repository, path)
+    if not path or ".." in Path(path).parts or not directory.is_dir():
+        raise PrefixError(
+            f"there is no profile {path!r} in {repository.name}",
+            hint=f"Name a directory below {repository.location}/profiles.",
+        )
+    return f"{repository.name}:{path}"
+
+
+def _by_name(repositories: Sequence[Repository], name: str) -> Repository:
+    for repository in repositories:
+        if name in (repository.name, *repository.aliases):
+            return repository
+    known = ", ".join(r.name for r in repositories)
+    raise UsageError(f"there is no repository {name!r}", hint=f"Choose one of: {known}.")
+
+
+def profile_dir(repository: Repository, path: str) -> Path:
+    """Return the directory of a profile of that repository."""
+    return repository.location / "profiles" / path
+
+
+def profile_location(repositories: Sequence[Repository], profile: str) -> Path:
+    """Return the directory of a ``repo:path`` profile."""
+    name, _, path = profile.partition(":")
+    return profile_dir(_by_name(repositories, name), path)
+
+
+def composed_parents(main: Repository, board: Board) -> tuple[str, ...]:
+    """Return the parents, ``repo:path``, of a profile made for a board that has none.
+
+    Empty when the repository lacks either half.
+    """
+    base = [p for p in board.base_profiles if profile_dir(main, p).is_dir()]
+    features = [p for p in PREFIX_FEATURES if profile_dir(main, p).is_dir()]
+    if not base or not features:
+        return ()
+    return (f"{main.name}:{base[0]}", f"{main.name}:{features[0]}")

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Portage's cache of ebuild metadata, warmed once for all prefixes, in parallel.
+
+Without it every ebuild that a resolution looks at is sourced by a shell of its own.
+The cache is the build host's (``PORTAGE_DEPCACHEDIR``), so what one prefix has made
+serves all that use the same repositories.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flatcar_prefix.portage_api import session as portage_api
+from flatcar_prefix.prefix.model import Prefix
+from flatcar_prefix.system.messages import Quiet
+
+SAMPLE = 40
+"""How many packages are looked at to see whether the cache is cold."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a warming did."""
+
+    ebuilds: int
+    failed: tuple[str, ...]
+    """Ebuilds that could not be sourced."""
+
+
+def is_cold(prefix: Prefix) -> bool:
+    """Return whether a resolution would have to source most of what it looks at."""
+    portdb = prefix.staging.portdb
+    sample = [cpv for cp in _spread(portdb.cp_all(), SAMPLE) for cpv in portdb.cp_list(cp)[:1]]
+    missing = sum(not _cached(portdb, cpv) for cpv in sample)
+    return bool(sample) and missing * 2 > len(sample)
+
+
+def _spread(names: list[str], count: int) -> list[str]:
+    step = max(1, len(names) // count)
+    return list(itertools.islice(names, 0, None, step))
+
+
+def _cached(portdb: Any, cpv: str) -> bool:
+    path, location = portdb.findname2(cpv, myrepo=getattr(cpv, "repo", None))
+    if path is None:
+        return True
+    return portage_api.is_cached(portdb, cpv, path, location)
+
+
+def warm(prefix: Prefix, *, jobs: int, say: Quiet) -> Outcome:
+    """Source every ebuild whose metadata are not cached, ``jobs`` at once.
+
+    What ``emerge --regen`` does, for all repositories of the prefix, with progress told
+    to ``say``.
+    """
+    return warm_all([prefix], jobs=jobs, say=say)
+
+
+def warm_all(prefixes: Iterable[Prefix], *, jobs: int, say: Quiet) -> Outcome:
+    """Do :func:`warm` for all repositories that any of the prefixes has, each one once."""
+    done: set[tuple[Path, str]] = set()
+    outcomes = []
+    for prefix in prefixes:
+        there = {(prefix.depcachedir, location) for location in prefix.staging.portdb.porttrees}
+        if left := there - done:
+            outcomes.append(_warm(prefix, {location for _, location in left}, jobs, say))
+        done |= there
+    failed = {cpv for outcome in outcomes for cpv in outcome.failed}
+    return Outcome(sum(o.ebuilds for o in outcomes), tuple(sorted(failed)))
+
+
+def _warm(prefix: Prefix, locations: set[str], jobs: int, say: Quiet) -> Outcome:
+    portdb = prefix.staging.portdb
+    everything = portdb.porttrees
+    # egencache, too, names by this the repositories that it works on.
+    portdb.porttrees = [location for location in everything if location in locations]
+    try:
+        return _regenerate(prefix, portdb, jobs, say)
+    finally:
+        portdb.porttrees = everything
+        portdb.close_caches()
+
+
+def _regenerate(prefix: Prefix, portdb: Any, jobs: int, say: Quiet) -> Outcome:
+    total = sum(len(portdb.cp_list(cp)) for cp in portdb.cp_all())
+    progress = _Progress(total, say)
+    with portage_api.build_host(prefix.staging.environment().get("PORTAGE_OVERRIDE_EPREFIX")):
+        portage_api.regenerate(portdb, progress, jobs=jobs)
+    return Outcome(total, tuple(sorted(progress.failed)))
+
+
+class _Progress:
+    """Is told of each ebuild, and whether its metadata are known by now."""
+
+    def __init__(self, total: int, say: Quiet) -> None:
+        self._total, self._say = total, say
+        self._number = 0
+        self.failed: set[str] = set()
+
+    def __call__(self, cpv: str, known: bool) -> None:
+        self._number += 1
+        if not known:
+            self.failed.add(cpv)
+        if self._number % 20 == 0 or self._number == self._total:
+            self._say.alive(f"metadata: {self._number} of {self._total}, {cpv}")

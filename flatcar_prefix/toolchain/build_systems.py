@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How configure, CMake and Meson are told to find the prefix's libraries, not the host's.
+
+Texts of files that lie beside the prefix's tools; make.conf names them. They are for
+packages that bring nothing of their own for this. Gentoo's cmake and meson eclasses do: they
+make files of CC, PKG_CONFIG and the like, which lead to the prefix's tools, and of what the
+ebuild has chosen in their place. CMake prefers what is said on its command line; Meson has no
+variable that names a cross file, so only who asks for ours gets it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from flatcar_prefix.prefix.model import Prefix
+
+CONFIG_SITE = "config.site"
+CMAKE_TOOLCHAIN = "toolchain.cmake"
+MESON_CROSS = "meson-cross.ini"
+
+KNOWN_OF_GLIBC: Mapping[str, str] = {
+    "ac_cv_func_calloc_0_nonnull": "yes",
+    "ac_cv_func_chown_works": "yes",
+    "ac_cv_func_fork_works": "yes",
+    "ac_cv_func_getgroups_works": "yes",
+    "ac_cv_func_malloc_0_nonnull": "yes",
+    "ac_cv_func_memcmp_working": "yes",
+    "ac_cv_func_mmap_fixed_mapped": "yes",
+    "ac_cv_func_realloc_0_nonnull": "yes",
+    "ac_cv_func_strtod": "yes",
+    "ac_cv_func_vfork_works": "yes",
+    "ac_cv_file__dev_ptmx": "yes",
+    "ac_cv_file__dev_ptc": "no",
+}
+"""What configure would find by running a program on Linux with glibc, which it cannot here."""
+
+
+def directory(prefix: Prefix) -> Path:
+    """Return where these files lie."""
+    return prefix.tools_dir.parent / "share"
+
+
+def variables(prefix: Prefix) -> dict[str, str]:
+    """Return the variables that lead build systems to the files."""
+    here = directory(prefix)
+    return {
+        "CONFIG_SITE": os.fspath(here / CONFIG_SITE),
+        "CMAKE_TOOLCHAIN_FILE": os.fspath(here / CMAKE_TOOLCHAIN),
+        # Not by MYMESONARGS: that is the user's, and comes behind the eclass's own cross file.
+        "FLATCAR_PREFIX_MESON_CROSS": os.fspath(here / MESON_CROSS),
+    }
+
+
+def files(prefix: Prefix) -> dict[str, str]:
+    """Return the text of each file by name."""
+    return {
+        CONFIG_SITE: config_site(prefix),
+        CMAKE_TOOLCHAIN: cmake_toolchain(prefix),
+        MESON_CROSS: meson_cross(prefix),
+    }
+
+
+def config_site(prefix: Prefix) -> str:
+    """Return config.site, which Autoconf's configure sources (see its manual, Site Defaults).
+
+    It says something only where configure compiles for the prefix, and never against
+    what is said already.
+    """
+    known = "".join(f'\t: "${{{name}={value}}}"\n' for name, value in KNOWN_OF_GLIBC.items())
+    return (
+        "# Written by flatcar-prefix: what configure cannot find out, for it cannot run\n"
+        "# what it compiles for this prefix.\n"
+        f"case ${{host_alias-}} in\n{prefix.board.chost})\n{known}\t;;\nesac\n"
+    )
+
+
+def cmake_toolchain(prefix: Prefix) -> str:
+    """Return a toolchain file, see cmake-toolchains(7)."""
+    chost = prefix.board.chost
+    clang = prefix.toolchain.clang
+    values = {
+        "CMAKE_SYSTEM_NAME": "Linux",
+        "CMAKE_SYSTEM_PROCESSOR": prefix.board.uname_machine,
+        "CMAKE_C_COMPILER": f"{chost}-{'clang' if clang else 'gcc'}",
+        "CMAKE_CXX_COMPILER": f"{chost}-{'clang++' if clang else 'g++'}",
+        "PKG_CONFIG_EXECUTABLE": os.fspath(prefix.tools_dir / f"{chost}-pkg-config"),
+        "CMAKE_FIND_ROOT_PATH": os.fspath(prefix.staging.eroot),
+        "CMAKE_FIND_ROOT_PATH_MODE_PROGRAM": "NEVER",
+        "CMAKE_FIND_ROOT_PATH_MODE_LIBRARY": "ONLY",
+        "CMAKE_FIND_ROOT_PATH_MODE_INCLUDE": "ONLY",
+        "CMAKE_FIND_ROOT_PATH_MODE_PACKAGE": "ONLY",
+        "CMAKE_LIBRARY_ARCHITECTURE": "",
+    }
+    lines = "".join(f'set({name} "{value}")\n' for name, value in values.items())
+    return (
+        "# Written by flatcar-prefix.\n"
+        f"{lines}set_property(GLOBAL PROPERTY FIND_LIBRARY_USE_LIB64_PATHS TRUE)\n"
+    )
+
+
+def meson_cross(prefix: Prefix) -> str:
+    """Return a cross file, see Meson's manual, Cross compilation."""
+    chost, board = prefix.board.chost, prefix.board
+    clang = prefix.toolchain.clang
+    binaries = {
+        "c": f"{chost}-{'clang' if clang else 'gcc'}",
+        "cpp": f"{chost}-{'clang++' if clang else 'g++'}",
+        "ar": f"{chost}-ar",
+        "nm": f"{chost}-nm",
+        "strip": f"{chost}-strip",
+        "objcopy": f"{chost}-objcopy",
+        "pkg-config": os.fspath(prefix.tools_dir / f"{chost}-pkg-config"),
+        "pkgconfig": os.fspath(prefix.tools_dir / f"{chost}-pkg-config"),
+    }
+    machine = {
+        "system": "linux",
+        "cpu_family": board.uname_machine,
+        "cpu": board.uname_machine,
+        "endian": "little",
+    }
+    properties = {"needs_exe_wrapper": "true", "sys_root": f"'{prefix.staging.path}'"}
+    return (
+        "# Written by flatcar-prefix.\n[binaries]\n"
+        + "".join(f"{name} = '{value}'\n" for name, value in binaries.items())
+        + "\n[host_machine]\n"
+        + "".join(f"{name} = '{value}'\n" for name, value in machine.items())
+        + "\n[properties]\n"
+        + "".join(f"{name} = {value}\n" for name, value in properties.items())
+    )

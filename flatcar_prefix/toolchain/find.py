@@ -1,0 +1,456 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Finding who compiles for a board, and making its tools compile for one prefix.
+
+Ebuilds call ``<chost>-gcc``, ``<chost>-ar`` and so on. Each prefix has its own tools
+by those names, small scripts in one directory, that call the real ones with the
+prefix as sysroot and with the prefix's loader.
+
+A gcc looks for libraries beside itself (``<gcc's directory>/../../..``), whatever its
+sysroot, and so would link a library of the build host where the prefix has none. The
+tools therefore run it through ``GCC_EXEC_PREFIX`` with a mirror of its own directory,
+real directories with links to gcc's files, beside which there is nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from flatcar_prefix.boards import Board
+from flatcar_prefix.config.make_conf import rpath_flags
+from flatcar_prefix.errors import PrefixError, UsageError
+from flatcar_prefix.portage_api import session as portage_api
+from flatcar_prefix.prefix.model import Prefix, Toolchain
+from flatcar_prefix.system import distribution, process
+from flatcar_prefix.toolchain import build_systems, ldconfig
+
+KINDS = ("board", "sdk", "host")
+"""Best first."""
+
+BINUTILS = (
+    "addr2line ar as gprof ld ld.bfd ld.gold nm objcopy objdump ranlib readelf size strings strip"
+).split()
+
+HOST_TOOLS = {"gtar": "tar", "gmake": "make", "gsed": "sed", "gfind": "find", "gxargs": "xargs"}
+"""Names by which Portage and ebuilds call GNU tools, and what they are called elsewhere."""
+
+_PROBE = '#include <stdio.h>\nint main(void) { return puts("") < 0; }\n'
+_PROBE_CXX = "#include <iostream>\nint main() { std::cout << std::endl; }\n"
+
+
+def cbuild() -> str:
+    """Return CBUILD, which never equals a board's CHOST."""
+    machine = os.uname().machine
+    return f"{machine}-pc-linux-gnu" if machine == "x86_64" else f"{machine}-unknown-linux-gnu"
+
+
+def find(board: Board, wanted: str | None, *, root: Path = Path("/")) -> Toolchain:
+    """Return the toolchain of the kind that is wanted, or the best one there is.
+
+    ``wanted`` is ``board``, ``sdk`` or ``host``, with ``:clang`` behind it for clang in
+    place of gcc. ``root`` is where the machine's file system begins. The toolchain has
+    compiled and linked a program for the board when this returns; else
+    :class:`PrefixError` names what is missing and the package that has it.
+    """
+    kind, colon, compiler = (wanted or "").partition(":")
+    if (kind and kind not in KINDS) or (colon and compiler not in ("gcc", "clang")):
+        raise UsageError(
+            f"there is no toolchain {wanted!r}",
+            hint=f"Choose: {', '.join(KINDS)}; with :clang behind it for clang.",
+        )
+    gcc = _find_gcc(board, kind or None, root)
+    return _clang(gcc, board) if compiler == "clang" else gcc
+
+
+def spelled(toolchain: Toolchain) -> str:
+    """Return what :func:`find` calls this toolchain."""
+    return f"{toolchain.kind}{':clang' if toolchain.clang else ''}"
+
+
+def is_as(name: str, wanted: str) -> bool:
+    """Return whether the toolchain of that name is one that is wanted, see :func:`find`."""
+    kind, _, compiler = wanted.partition(":")
+    has, _, clang = name.partition(":")
+    return kind in ("", has) and compiler in (clang or "gcc", clang)
+
+
+def _find_gcc(board: Board, kind: str | None, root: Path) -> Toolchain:
+    for candidate in _candidates(board, (kind,) if kind else KINDS, root):
+        return probe(candidate, board)
+    raise _missing(board, kind, root)
+
+
+def _missing(board: Board, kind: str | None, root: Path) -> PrefixError:
+    """Return what is missing of a toolchain of that kind, and how to get it."""
+    if kind in ("board", "sdk"):
+        sysroot, cc = _sysroot(board, kind, root), f"{board.chost}-gcc"
+        if shutil.which(cc) is None:
+            what = f"no {kind} compiler for {board.name} is here"
+            how = f"./update_chroot --toolchain_boards={board.name} installs {cc}"
+        elif kind == "board":
+            what = f"there is no board root with headers in {sysroot}"
+            how = f"./setup_board --board={board.name} makes it"
+        else:
+            what = f"there is no sysroot of {cc} with headers in {sysroot}"
+            how = f"./update_chroot --toolchain_boards={board.name} installs it"
+        return PrefixError(what, hint=f"{how}, in the SDK; or choose another --toolchain.")
+    return PrefixError(
+        f"no {kind + ' ' if kind else ''}compiler for {board.name} is here",
+        hint=_how_to_get(board),
+    )
+
+
+def _clang(gcc: Toolchain, board: Board) -> Toolchain:
+    """Return the toolchain with clang, which borrows gcc's start files and libraries."""
+    cc, cxx = shutil.which("clang"), shutil.which("clang++")
+    if not cc or not cxx:
+        how = distribution.install("clang", "llvm-core/clang")
+        raise PrefixError("clang is not installed", hint=f"Install it: {how}.")
+    target = process.run([gcc.cc, "-dumpmachine"], capture=True).stdout.strip()
+    clang = replace(gcc, clang=True, clang_cc=cc, clang_cxx=cxx, clang_target=target)
+    version = process.run([cc, "--version"], capture=True).stdout.splitlines()[0]
+    _link(replace(clang, version=version), board)
+    return replace(clang, version=version)
+
+
+def _how_to_get(board: Board) -> str:
+    triplet = board.host_triplets[0]
+    native = board.uname_machine == os.uname().machine
+    package = "gcc g++" if native else f"gcc-{triplet} g++-{triplet}"
+    if distribution.on_gentoo():
+        return f"Set the board up: ./setup_board --board={board.name} (looked for {triplet}-gcc)."
+    return f"Install one: apt-get install {package} (looked for {triplet}-gcc)."
+
+
+def _candidates(board: Board, kinds: Iterable[str], root: Path) -> Iterator[Toolchain]:
+    for kind in kinds:
+        if kind == "host":
+            yield from _host_candidates(board)
+            continue
+        cc = shutil.which(f"{board.chost}-gcc")
+        sysroot = _sysroot(board, kind, root)
+        if cc and (sysroot / "usr/include").is_dir():
+            yield _named(kind, cc, board.chost, os.fspath(sysroot))
+
+
+def _sysroot(board: Board, kind: str, root: Path) -> Path:
+    return root / (f"build/{board.name}" if kind == "board" else f"usr/{board.chost}")
+
+
+def _host_candidates(board: Board) -> Iterator[Toolchain]:
+    for triplet in board.host_triplets:
+        if cc := shutil.which(f"{triplet}-gcc"):
+            yield _named("host", cc, triplet, "")
+    if board.uname_machine == os.uname().machine and (cc := shutil.which("gcc")):
+        yield _named("host", cc, "", "")
+
+
+def _named(kind: str, cc: str, triplet: str, sysroot: str) -> Toolchain:
+    dash = f"{triplet}-" if triplet else ""
+    directory = os.path.dirname(cc)
+    return Toolchain(
+        kind=kind,
+        cc=cc,
+        cxx=os.path.join(directory, f"{dash}g++"),
+        binutils_prefix=os.path.join(directory, dash),
+        sysroot=sysroot,
+        version="",
+        cbuild=cbuild(),
+    )
+
+
+def raw_command(toolchain: Toolchain, compiler: str) -> list[str]:
+    """Return how to call a compiler of the toolchain with the toolchain's own sysroot."""
+    if compiler in (toolchain.clang_cc, toolchain.clang_cxx):
+        target = f"--target={toolchain.clang_target}"
+        return [compiler, target, *raw_command(toolchain, "")[1:]]
+    return [compiler, *([f"--sysroot={toolchain.sysroot}"] if toolchain.sysroot else [])]
+
+
+def probe(toolchain: Toolchain, board: Board) -> Toolchain:
+    """Return the toolchain with what it says of itself, once it has proven to work.
+
+    It compiles and links small programs in C and in C++, whose loader must be the board's.
+    """
+    for compiler, package in ((toolchain.cc, "gcc"), (toolchain.cxx, "g++")):
+        if not os.access(compiler, os.X_OK):
+            raise PrefixError(
+                f"the compiler {compiler} is missing",
+                hint=f"Install it: {_install(board, package)}.",
+            )
+    version = process.run([toolchain.cc, "--version"], capture=True).stdout.splitlines()[0]
+    return replace(
+        toolchain,
+        version=version,
+        libc_version=_link(toolchain, board),
+        multilib=_multilib(toolchain, board),
+        cflags=_cflags(toolchain, board),
+    )
+
+
+def _multilib(toolchain: Toolchain, board: Board) -> str:
+    """Return the name of the directory in which the compiler looks for libraries.
+
+    Distributions' compilers have ``lib`` where the board has ``lib64``: the prefix's tools
+    tell them. That of another ABI, such as ``libx32``, is an error.
+    """
+    raw = [*raw_command(toolchain, toolchain.cc), "-print-multi-os-directory"]
+    name = os.path.basename(process.run(raw, capture=True).stdout.strip())
+    if name not in ("", ".", "lib", board.libdir):
+        raise PrefixError(
+            f"{toolchain.cc} compiles for the libraries of {name}, {board.name} has those of"
+            f" {board.libdir}",
+            hint=f"Install a compiler whose default is {board.uname_machine}'s usual ABI.",
+        )
+    return name if name.startswith("lib") else "lib"
+
+
+def _cflags(toolchain: Toolchain, board: Board) -> str:
+    """Return the CFLAGS to build with: the board's own, where it has a configuration."""
+    config = Path(toolchain.sysroot) / "etc/portage"
+    if toolchain.kind != "board" or not (config / "make.profile").exists():
+        return toolchain.cflags
+    return portage_api.setting(Path(toolchain.sysroot), "CFLAGS") or toolchain.cflags
+
+
+def _install(board: Board, package: str) -> str:
+    """Return the command that installs ``gcc`` or ``g++`` for the board."""
+    if board.uname_machine == os.uname().machine:
+        return distribution.install(package, "sys-devel/gcc")
+    triplet = board.host_triplets[0]
+    if distribution.on_gentoo():
+        return f"crossdev --target {triplet}"
+    return f"apt-get install {package}-{triplet}"
+
+
+def _install_libc(toolchain: Toolchain, board: Board) -> str:
+    if toolchain.kind == "board":
+        return f"./setup_board --board={board.name}"
+    if toolchain.kind == "sdk":
+        return f"./update_chroot --toolchain_boards={board.name}"
+    cross = "" if board.uname_machine == os.uname().machine else f"-{board.arch}-cross"
+    return distribution.install(f"libc6-dev{cross}", "sys-libs/glibc")
+
+
+def _link(toolchain: Toolchain, board: Board) -> str:
+    """Compile and link programs; return the version of the C library they were linked with."""
+    cc, cxx = toolchain.clang_cc or toolchain.cc, toolchain.clang_cxx or toolchain.cxx
+    _link_one(toolchain, board, cc, ("c", _PROBE), _install_libc(toolchain, board))
+    _link_one(toolchain, board, cxx, ("c++", _PROBE_CXX), _install(board, "g++"))
+    source = "#include <features.h>\nLIBC=__GLIBC__.__GLIBC_MINOR__\n"
+    raw = [*raw_command(toolchain, cc), "-E", "-P", "-xc", "-"]
+    text = process.run(raw, input=source, capture=True).stdout
+    match = re.search(r"LIBC=\s*(\d+)\s*\.\s*(\d+)", text)
+    return f"{match[1]}.{match[2]}" if match else ""
+
+
+def _link_one(
+    toolchain: Toolchain, board: Board, compiler: str, program: tuple[str, str], install: str
+) -> None:
+    """Link a program, of a language and a source; ``install`` brings what may be missing."""
+    language, source = program
+    with tempfile.TemporaryDirectory(prefix="flatcar-prefix-") as directory:
+        made = os.path.join(directory, "probe")
+        argv = [*raw_command(toolchain, compiler), f"-x{language}", "-", "-o", made]
+        built = process.run(argv, input=source, capture=True, check=False)
+        if built.returncode:
+            raise PrefixError(
+                f"{compiler} cannot link a program: {_last_line(built.stderr)}",
+                hint=f"Install its libraries: {install}.",
+            )
+        loader = _interpreter(toolchain, made)
+    if os.path.basename(loader) != os.path.basename(board.loader):
+        raise PrefixError(
+            f"{compiler} does not compile for {board.name}: its programs' loader is"
+            f" {loader or 'missing'}",
+            hint=f"Install a compiler for {board.uname_machine}, or choose another board.",
+        )
+
+
+def _interpreter(toolchain: Toolchain, program: str) -> str:
+    """Return the loader that a program asks for, its PT_INTERP."""
+    argv = [f"{toolchain.binutils_prefix}readelf", "--program-headers", "--wide", program]
+    said = process.run(argv, env=process.environment(), capture=True).stdout
+    found = re.search(r"\[Requesting program interpreter: (.*)\]", said)
+    return found[1] if found else ""
+
+
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1] if lines else "it says nothing"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a gcc keeps its own files, and its C++ headers."""
+
+    directory: Path
+    """e.g. ``/usr/lib/gcc/x86_64-linux-gnu/12``."""
+    cxx_headers: tuple[str, ...]
+
+
+def layout(toolchain: Toolchain) -> Layout:
+    """Return where the compiler keeps its own files, as it says itself."""
+    dirs = process.run([toolchain.cc, "-print-search-dirs"], capture=True).stdout
+    install = next(line[9:] for line in dirs.splitlines() if line.startswith("install: "))
+    argv = [*raw_command(toolchain, toolchain.cxx), "-E", "-v", "-xc++", os.devnull]
+    said = process.run(argv, capture=True).stderr
+    listed = re.search(r"#include <...> search starts here:\n(.*?)End of search", said, re.DOTALL)
+    headers = [line.strip() for line in listed[1].splitlines()] if listed else []
+    cxx = tuple(os.path.realpath(h) for h in headers if "c++" in h or "g++-v" in h)
+    return Layout(Path(os.path.realpath(install)), cxx)
+
+
+def script(argv: Iterable[str], *, env: Mapping[str, str] | None = None, before: str = "") -> str:
+    """Return a script that calls ``argv`` with its own arguments, after ``before``."""
+    settings = "".join(f"{k}={shlex.quote(v)}\nexport {k}\n" for k, v in (env or {}).items())
+    return f'#!/bin/sh\n{before}{settings}exec {shlex.join(argv)} "$@"\n'
+
+
+def until_libc(prefix: Prefix, raw: Iterable[str]) -> str:
+    """Return the line of a script by which ``raw`` compiles until the prefix has a C library.
+
+    What comes before the C library, and that itself, is so compiled with the toolchain's
+    own sysroot: by whoever builds it, and with no step in between that could be forgotten.
+    """
+    libc = prefix.staging.eroot / "usr" / prefix.board.libdir / "libc.so"
+    return (
+        "# As long as there is no C library to link with, the toolchain's own is.\n"
+        f'[ -e {shlex.quote(os.fspath(libc))} ] || exec {shlex.join(raw)} "$@"\n'
+    )
+
+
+def driver_flags(prefix: Prefix) -> list[str]:
+    """Return what a compiler is told so that it compiles for the prefix.
+
+    ``-B`` names where start files and libraries are, since a distribution's gcc looks
+    for them below other names than ``lib64``. Unlike ``-L`` it comes after the caller's
+    own directories.
+    """
+    esysroot, libdir = os.fspath(prefix.staging.eroot), prefix.board.libdir
+    return [
+        f"--sysroot={esysroot}",
+        f"-B{esysroot}/usr/{libdir}/",
+        f"-B{esysroot}/{libdir}/",
+        f"-Wl,--dynamic-linker={prefix.eprefix}/{prefix.board.loader}",
+        f"-Wl,-rpath-link,{esysroot}/{libdir}:{esysroot}/usr/{libdir}",
+        *rpath_flags(prefix),
+    ]
+
+
+def write_tools(prefix: Prefix) -> None:
+    """Write the prefix's tools, the mirror of the compiler's directory, and what build
+    systems are told."""
+    tools = prefix.tools_dir
+    tools.mkdir(parents=True, exist_ok=True)
+    gcc = layout(prefix.toolchain)
+    mirror = tools.parent / "gcc"
+    exec_prefix = _mirror(gcc.directory, mirror, prefix.toolchain)
+    for name, text in tool_scripts(prefix, gcc, exec_prefix).items():
+        _write_script(tools / name, text)
+    share = build_systems.directory(prefix)
+    share.mkdir(exist_ok=True)
+    for name, text in build_systems.files(prefix).items():
+        portage_api.write_atomic(share / name, text)
+
+
+def tool_scripts(prefix: Prefix, gcc: Layout, exec_prefix: str) -> dict[str, str]:
+    """Return the text of each tool of the prefix, by name."""
+    toolchain, chost = prefix.toolchain, prefix.board.chost
+    env = {"GCC_EXEC_PREFIX": exec_prefix}
+    flags = driver_flags(prefix)
+    cxx = [word for header in gcc.cxx_headers for word in ("-isystem", header)]
+    raw_cc, raw_cxx = (raw_command(toolchain, c) for c in (toolchain.cc, toolchain.cxx))
+    c = script([toolchain.cc, *flags], env=env, before=until_libc(prefix, raw_cc))
+    cplusplus = script([toolchain.cxx, *flags, *cxx], env=env, before=until_libc(prefix, raw_cxx))
+    raw_cpp = until_libc(prefix, [*raw_cc, "-E"])
+    scripts = {
+        f"{chost}-gcc": c,
+        f"{chost}-cc": c,
+        f"{chost}-g++": cplusplus,
+        f"{chost}-c++": cplusplus,
+        f"{chost}-cpp": script([toolchain.cc, "-E", *flags], env=env, before=raw_cpp),
+        f"{chost}-pkg-config": pkg_config_script(prefix),
+        f"{chost}-ldconfig": ldconfig.text(prefix),
+    }
+    if toolchain.clang:
+        scripts |= _clang_scripts(prefix, flags, cxx, exec_prefix)
+    for name in BINUTILS:
+        if tool := shutil.which(f"{toolchain.binutils_prefix}{name}"):
+            scripts[f"{chost}-{name}"] = script([tool])
+    for name in ("gcc-ar", "gcc-nm", "gcc-ranlib"):
+        if tool := shutil.which(f"{toolchain.binutils_prefix}{name}"):
+            scripts[f"{chost}-{name}"] = script([tool])
+    for name, real in HOST_TOOLS.items():
+        if not shutil.which(name) and (tool := shutil.which(real)):
+            scripts[name] = script([tool])
+    return scripts
+
+
+def _clang_scripts(
+    prefix: Prefix, flags: list[str], cxx: list[str], exec_prefix: str
+) -> dict[str, str]:
+    """Return clang's scripts: of gcc's files, too, it sees the mirror and no others."""
+    toolchain, chost = prefix.toolchain, prefix.board.chost
+    mirror = os.fspath(Path(exec_prefix).parents[1])
+    common = [
+        f"--target={toolchain.clang_target}",
+        f"--gcc-toolchain={mirror}",
+        "-Wno-unused-command-line-argument",
+        *flags,
+    ]
+    cc, cpp = toolchain.clang_cc, toolchain.clang_cxx
+    raw = {c: raw_command(toolchain, c) for c in (cc, cpp)}
+    return {
+        f"{chost}-clang": script([cc, *common], before=until_libc(prefix, raw[cc])),
+        f"{chost}-clang++": script([cpp, *common, *cxx], before=until_libc(prefix, raw[cpp])),
+        f"{chost}-cpp": script([cc, "-E", *common], before=until_libc(prefix, [*raw[cc], "-E"])),
+    }
+
+
+def pkg_config_script(prefix: Prefix) -> str:
+    """Return ``<chost>-pkg-config``: it sees the prefix's libraries and no others."""
+    usr = f"{prefix.staging.eroot}/usr"
+    env = {
+        "PKG_CONFIG_SYSROOT_DIR": os.fspath(prefix.staging.path),
+        "PKG_CONFIG_LIBDIR": f"{usr}/{prefix.board.libdir}/pkgconfig:{usr}/share/pkgconfig",
+        "PKG_CONFIG_SYSTEM_INCLUDE_PATH": f"{prefix.eprefix}/usr/include",
+        "PKG_CONFIG_SYSTEM_LIBRARY_PATH": f"{prefix.eprefix}/usr/{prefix.board.libdir}"
+        f":{prefix.eprefix}/{prefix.board.libdir}",
+    }
+    return "#!/bin/sh\nunset PKG_CONFIG_PATH\n" + script(["pkg-config"], env=env)[10:]
+
+
+def _mirror(directory: Path, mirror: Path, toolchain: Toolchain) -> str:
+    """Make the mirror of gcc's ``directory``; return what GCC_EXEC_PREFIX is to be.
+
+    GCC_EXEC_PREFIX names the directory two above, where gcc looks for
+    ``<machine>/<version>/``.
+    """
+    exec_prefix = mirror / "lib" / directory.parent.parent.name
+    here = exec_prefix / directory.parent.name / directory.name
+    shutil.rmtree(mirror, ignore_errors=True)
+    here.mkdir(parents=True)
+    for path in sorted(directory.iterdir()):
+        (here / path.name).symlink_to(os.path.realpath(path))
+    # gcc takes as and ld from beside itself, or from PATH, where another machine's may be.
+    for name in ("as", "ld"):
+        if (tool := shutil.which(f"{toolchain.binutils_prefix}{name}")) and not (
+            here / name
+        ).exists():
+            (here / name).symlink_to(os.path.realpath(tool))
+    return f"{exec_prefix}/"
+
+
+def _write_script(path: Path, text: str) -> None:
+    """Write a program; nothing ever sees half of it."""
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.chmod(0o755)
+    temporary.replace(path)

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``bwrap-prefix-<name>``: a shell, or a command, where nothing but the prefix exists.
+
+Called with the staging directory and the kind of root, then what
+:mod:`flatcar_prefix.sandbox.run` takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from flatcar_prefix.errors import PrefixError, UsageError
+from flatcar_prefix.prefix import model as prefixes
+from flatcar_prefix.prefix.model import Root
+from flatcar_prefix.sandbox import run as sandbox
+from flatcar_prefix.system import messages
+
+NO_PROGRAM = "\0"
+"""Stands where a program would, behind arguments that name none."""
+
+SHELLS = ("bin/bash", "usr/bin/bash", "bin/sh", "usr/bin/sh")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint=f"See {self.prog} --help.")
+
+
+class NoShellError(PrefixError):
+    """Nothing to start in the prefix; the exit code is the shell's for that."""
+
+    exit_code = 127
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run ``argv`` and return the exit code of the program."""
+    messages.flush_each_line()
+    try:
+        prefix = prefixes.read(Path(argv[0]))
+        parser = _Parser(prog=f"bwrap-prefix-{prefix.name}", allow_abbrev=False)
+        sandbox.add_arguments(parser)
+        asked, _rest = parser.parse_known_args([*argv[2:], NO_PROGRAM])
+        root = prefix.root("staging" if asked.staging else argv[1])
+        words = [_shell(root)] if asked.program == NO_PROGRAM else []
+        args = parser.parse_args([*argv[2:], *words])
+        args.staging = root.kind == "staging"
+        return sandbox.run_cli(prefix, args)
+    except PrefixError as error:
+        return messages.report(error)
+
+
+def _shell(root: Root) -> str:
+    """Return the shell of a root, by its path on the target."""
+    for shell in SHELLS:
+        if (root.eroot / shell).exists():
+            return f"{root.prefix.eprefix}/{shell}"
+    raise NoShellError(
+        f"there is no shell in the {root.kind} root of {root.prefix.id}; it is in app-shells/bash",
+        hint=f"Name a program, or install one: emerge-prefix-{root.prefix.id} app-shells/bash.",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The view of a prefix: a private mount namespace in which it stands at its EPREFIX.
+
+A tool that runs there sees an ordinary, native prefix. Nothing outside changes, and with
+the last process of the namespace all of it is gone. What has to be mounted depends on the
+machine at that time, so a script does it, ``<staging>/view/enter``; this module writes it.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from flatcar_prefix.portage_api import session as portage_api
+from flatcar_prefix.prefix.model import Prefix, Root
+from flatcar_prefix.system import places as sdks
+
+TEMPLATE = "enter.sh.in"
+
+
+def directory(prefix: Prefix) -> Path:
+    """Return where a prefix keeps what its views are made of."""
+    return prefix.staging_dir / "view"
+
+
+def enter_script(prefix: Prefix) -> Path:
+    return directory(prefix) / "enter"
+
+
+def environment(root: Root) -> dict[str, str]:
+    """Return the variables of a tool in a view.
+
+    Of those in ``root.environment()`` no other may be set: all is as on a Gentoo machine.
+    """
+    return {"PORTAGE_OVERRIDE_EPREFIX": root.prefix.eprefix}
+
+
+def unshare_words(*, ordinary: bool) -> list[str]:
+    """Return the command that makes the namespace, as root or as an ordinary user.
+
+    The user keeps its number in there, and has the capabilities to mount until the
+    script drops them.
+    """
+    user = ["--user", "--map-current-user", "--keep-caps"] if ordinary else []
+    return ["unshare", *user, "--mount", "--propagation", "private", "--"]
+
+
+def command(root: Root, argv: Sequence[str]) -> list[str]:
+    """Return the command line that runs ``argv`` in the view of ``root``, as this user.
+
+    It becomes ``argv``, with the same process id. The environment is the caller's
+    affair: see :func:`environment`.
+    """
+    ordinary = os.geteuid() != 0
+    who = "user" if ordinary else "root"
+    script = os.fspath(enter_script(root.prefix))
+    return [*unshare_words(ordinary=ordinary), "/bin/sh", script, root.kind, who, *argv]
+
+
+def enter_text(prefix: Prefix, globals_path: str) -> str:
+    """Return the script that makes a view of its mount namespace, not marked yet."""
+    text = (sdks.data_dir() / "wrappers" / TEMPLATE).read_text(encoding="utf-8")
+    values = {
+        "ID": prefix.id,
+        "EPREFIX": shlex.quote(prefix.eprefix),
+        "VIEW": shlex.quote(os.fspath(directory(prefix))),
+        "GLOBALS": shlex.quote(globals_path),
+        "STAGING_EROOT": shlex.quote(os.fspath(prefix.staging.eroot)),
+        "FINAL_EROOT": shlex.quote(os.fspath(prefix.final.eroot)),
+        "PYTHON": shlex.quote(sdks.interpreter()),
+        "FAILED": shlex.quote(f" * the view of the prefix {prefix.id} cannot be mounted"),
+    }
+    for key, value in values.items():
+        text = text.replace(f"@{key}@", value)
+    return text
+
+
+def write_places(prefix: Prefix, globals_path: str) -> None:
+    """Make the directories that a view has and the machine, or the prefix, has not."""
+    here = directory(prefix)
+    (here / "places" / prefix.eprefix.lstrip("/")).mkdir(parents=True, exist_ok=True)
+    for name in ("root", "instead", "instead-globals"):
+        (here / name).mkdir(exist_ok=True)
+    config = here / "globals" / globals_path
+    config.mkdir(parents=True, exist_ok=True)
+    for name, target in global_config().items():
+        link = config / name
+        if not link.is_symlink() or Path(os.readlink(link)) != target:
+            link.unlink(missing_ok=True)
+            link.symlink_to(target)
+    if not (config / "repos.conf").exists():
+        portage_api.write_atomic(config / "repos.conf", "# Only the prefix's own repositories.\n")
+
+
+def settings_file(name: str) -> Path:
+    """Return where this machine's Portage keeps its own ``etc/<name>``."""
+    beside = Path(sys.prefix) / "etc" / name
+    return beside if beside.exists() else Path("/etc") / name
+
+
+def portage_python(prefix: Prefix) -> str:
+    """Return a script that etc-update calls portageq by.
+
+    It says where etc-update's settings are when the prefix has none of its own.
+    """
+    settings = settings_file("etc-update.conf").parent.parent
+    own = shlex.quote(f"{prefix.eprefix}/etc/etc-update.conf")
+    return (
+        "#!/bin/sh\n# @MARK@\n# etc-update calls portageq by this.\nset -eu\ncode=0\n"
+        f'{shlex.quote(sdks.interpreter())} "$@" || code=$?\n'
+        f"[ -e {own} ] || echo {shlex.quote(f'PORTAGE_CONFIGROOT={settings}/')}\n"
+        'exit "${code}"\n'
+    )
+
+
+def global_config() -> dict[str, Path]:
+    """Return Portage's own make.globals and sets, as far as this Portage has them."""
+    base = Path(portage_api.import_portage().const.PORTAGE_BASE_PATH)
+    below = portage_api.global_config_path()
+    for place in (Path(sys.prefix) / below, Path("/") / below, base / "cnf"):
+        if (place / "make.globals").exists():
+            return {n: place / n for n in ("make.globals", "sets") if (place / n).exists()}
+    return {}
