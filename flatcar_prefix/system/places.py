@@ -18,7 +18,7 @@ from pathlib import Path
 from flatcar_prefix.boards import Board
 
 CONTAINER_SCRIPTS = "mnt/host/source/src/scripts"
-PACKAGE_DIR = Path(__file__).resolve().parent
+PACKAGE_DIR = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
