@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from flatcar_prefix import launch
 from flatcar_prefix.errors import PrefixError
 from flatcar_prefix.system import places as sdks
 
@@ -199,8 +200,8 @@ def _check_modules(path: Path, tool: Mapping[str, str]) -> None:
     if "probe" in tool and "stand-in" not in tool:
         raise DeclarationError(path, "probe", "is for a tool that has a stand-in")
     for key in ("module", "stand-in"):
-        if key in tool and not _MODULE.fullmatch(tool[key]):
-            raise DeclarationError(path, key, f"{tool[key]!r} is no name of a Python module")
+        if key in tool and not _MODULE.fullmatch(launch.module_of(tool[key])):
+            raise DeclarationError(path, key, f"{tool[key]!r} is not the name of a Python module")
 
 
 def _words(path: Path, tool: Mapping[str, str], key: str, default: str = "") -> tuple[str, ...]:
