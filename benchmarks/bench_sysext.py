@@ -33,7 +33,7 @@ TOP = Path(__file__).resolve().parents[1]
 sys.path[:0] = [os.fspath(TOP), os.fspath(TOP / "tests/sysext")]
 
 from flatcar_prefix.image.build import sysext
-from flatcar_prefix.prefix import model as prefixes
+from flatcar_prefix.prefix import record
 from flatcar_prefix.prefix.model import Prefix
 from flatcar_prefix.system import process
 
@@ -149,7 +149,7 @@ def main() -> int:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-sysext-") as name:
         work = Path(name)
-        prefix = prefixes.read(args.staging) if args.staging else stand_in(work / "prefix")
+        prefix = record.read(args.staging) if args.staging else stand_in(work / "prefix")
         files = sum(path.is_file() for path in prefix.final.path.rglob("*"))
         print(f"{prefix.id}: {files} files, {os.cpu_count()} cores, median of {args.repeat}")
         out = work / "out"

@@ -29,12 +29,9 @@ TOP = Path(__file__).resolve().parents[1]
 sys.path[:0] = [os.fspath(TOP)]
 
 import flatcar_prefix as fp
-from flatcar_prefix.prefix import model as prefixes
+from flatcar_prefix.prefix import record
 from flatcar_prefix.prefix.model import Prefix
-from flatcar_prefix.wrappers import (
-    declaration,
-    files,
-)
+from flatcar_prefix.wrappers import declaration, files
 
 GOALS = {"cross": 3.0, "view": 12.0, "generate 1": 150.0}
 """Milliseconds; for the wrappers, over the bare tool."""
@@ -204,7 +201,7 @@ def twin(prefix: Prefix, directory: Path, number: int) -> Prefix:
         wrapper_dir=directory / "bin",
     )
     made.staging_dir.mkdir(parents=True)
-    return prefixes.write(made)
+    return record.write(made)
 
 
 def table(rows: list[Row]) -> None:

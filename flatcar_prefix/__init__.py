@@ -18,8 +18,9 @@ if TYPE_CHECKING:
         UsageError as UsageError,
     )
     from flatcar_prefix.image.build import sysext as sysext
-    from flatcar_prefix.lifecycle.create import setup as setup, update as update
+    from flatcar_prefix.lifecycle.create import setup as setup
     from flatcar_prefix.lifecycle.uninstall import uninstall as uninstall
+    from flatcar_prefix.lifecycle.update import update as update
     from flatcar_prefix.prefix.model import Prefix as Prefix, Root as Root
     from flatcar_prefix.prefix.registry import list_prefixes as list_prefixes, load as load
 
@@ -39,7 +40,7 @@ _PLACES = {
     "setup": "lifecycle.create",
     "sysext": "image.build",
     "uninstall": "lifecycle.uninstall",
-    "update": "lifecycle.create",
+    "update": "lifecycle.update",
     "verify": "audit.api",
 }
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings, strategies as st
 
-from flatcar_prefix.config import make_conf as makeconf
+from flatcar_prefix.config.quoting import assignments, quote
 from flatcar_prefix.portage_api import session as portage_api
-from flatcar_prefix.prefix.model import Repository
+from flatcar_prefix.prefix.repository import Repository, check_location, repos_conf
 
 VALUES = st.text(st.characters(exclude_characters="\n\r\0", exclude_categories=["Cs"]))
 
@@ -35,7 +35,7 @@ def read_back(text: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 def test_any_value_is_read_back_as_it_was_meant(
     value: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    text = f"X={makeconf.quote(value)}\nAFTER=\"yes\"\n"
+    text = f"X={quote(value)}\nAFTER=\"yes\"\n"
     assert read_back(text, tmp_path_factory) == {"X": value, "AFTER": "yes"}
 
 
@@ -44,14 +44,14 @@ def test_any_value_is_read_back_as_it_was_meant(
 def test_a_list_is_read_back_as_its_words(
     words: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    text = makeconf.assignments({"USE": words})
+    text = assignments({"USE": words})
     assert read_back(text, tmp_path_factory)["USE"].split() == words
 
 
 @pytest.mark.parametrize("value", ["a\nb", "a\rb", "a\0b"])
 def test_a_value_that_make_conf_cannot_hold_is_refused(value: str) -> None:
     with pytest.raises(ValueError, match="cannot be written"):
-        makeconf.quote(value)
+        quote(value)
 
 
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_-]{0,20}", fullmatch=True).filter(
@@ -82,7 +82,7 @@ def test_portage_reads_back_the_repositories_that_were_meant(
     from portage.util.configparser import ConfigParserError, SafeConfigParser, read_configs
 
     path = tmp_path_factory.getbasetemp() / "repos.conf"
-    path.write_text(makeconf.repos_conf(repos, main_repo=repos[0].name), encoding="utf-8")
+    path.write_text(repos_conf(repos, main_repo=repos[0].name), encoding="utf-8")
     parser = SafeConfigParser(defaults={"EPREFIX": "/usr/local/x"})
     try:
         read_configs(parser, [str(path)])
@@ -100,11 +100,11 @@ def test_portage_reads_back_the_repositories_that_were_meant(
 @pytest.mark.parametrize("location", ["/a%b", "/a\nb", "/a #b", " /a", "/a "])
 def test_a_location_that_repos_conf_cannot_hold_is_refused(location: str) -> None:
     with pytest.raises(ValueError, match="cannot be written"):
-        makeconf.check_location(Path(location))
+        check_location(Path(location))
 
 
 def test_repos_conf_is_an_ini_file_that_others_can_read_too() -> None:
-    text = makeconf.repos_conf([Repository("a", Path("/r/a"))], main_repo="a")
+    text = repos_conf([Repository("a", Path("/r/a"))], main_repo="a")
     parser = configparser.ConfigParser()
     parser.read_string(text)
     assert parser["a"]["location"] == "/r/a"

@@ -26,15 +26,11 @@ sys.path.insert(0, os.fspath(HERE / "sysext"))
 
 import shipping_prefix
 
-from flatcar_prefix.errors import (
-    PrefixError,
-    UsageError,
-)
+from flatcar_prefix.errors import PrefixError, UsageError
 from flatcar_prefix.prefix.model import Prefix
-from flatcar_prefix.sandbox import (
-    ld_debug,
-    run as sandbox,
-)
+from flatcar_prefix.sandbox import command, ld_debug, run as sandbox
+from flatcar_prefix.sandbox.emulation import binfmt
+from flatcar_prefix.sandbox.place import Place, emulator, parse_bind
 
 HELLO = f"{shipping_prefix.EPREFIX}/usr/bin/hello"
 BOARDS = ("amd64-usr", "arm64-usr")
@@ -213,12 +209,12 @@ def test_a_bind_is_there_writable_or_not(shipped: Prefix, tmp_path: Path) -> Non
 )
 def test_a_bind_that_makes_no_sense_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
-        sandbox.parse_bind(text)
+        parse_bind(text)
 
 
 def test_a_bind_of_what_does_not_exist_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PrefixError, match=f"no {tmp_path}/nowhere"):
-        sandbox.parse_bind(f"{tmp_path}/nowhere:/x")
+        parse_bind(f"{tmp_path}/nowhere:/x")
 
 
 def test_without_asking_there_is_no_network_and_with_asking_there_is(shipped: Prefix) -> None:
@@ -260,7 +256,7 @@ def test_a_script_runs_by_its_interpreter(prefixes: dict[str, Prefix], board: st
 
 
 def test_an_absolute_link_in_the_prefix_is_followed_there(shipped: Prefix) -> None:
-    place = sandbox.Place(shipped.final)
+    place = Place(shipped.final)
     found = place.resolve(f"{shipped.eprefix}/usr/share/hello/absolute")
     assert found == shipped.final.eroot / "etc/hello.conf"
     assert place.resolve("/etc/hostname") is None
@@ -269,7 +265,7 @@ def test_an_absolute_link_in_the_prefix_is_followed_there(shipped: Prefix) -> No
 def test_links_in_a_circle_lead_nowhere(tmp_path: Path, shipped: Prefix) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
-    place = sandbox.Place(shipped.final, (sandbox.parse_bind(f"{tmp_path}:/x"),))
+    place = Place(shipped.final, (parse_bind(f"{tmp_path}:/x"),))
     assert place.resolve("/x/a") is None
 
 
@@ -278,9 +274,9 @@ def test_links_in_a_circle_lead_nowhere(tmp_path: Path, shipped: Prefix) -> None
 
 def test_what_an_emulated_program_starts_is_emulated_too(prefixes: dict[str, Prefix]) -> None:
     prefix = prefixes["arm64-usr"]
-    qemu = sandbox.emulator(prefix)
+    qemu = emulator(prefix)
     assert qemu
-    if not sandbox.binfmt(prefix, qemu):
+    if not binfmt(prefix, qemu):
         pytest.skip("this kernel has no binfmt_misc for user namespaces (Linux 6.7)")
     assert sandbox.run(prefix, ["hello", "spawn", HELLO, "exit", "5"]) == 5
     assert sandbox.run(prefix, ["hello", "spawn", HELLO + "-script"]) == 0
@@ -304,8 +300,8 @@ def test_without_binfmt_misc_the_program_and_its_scripts_run(
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="about an x86_64 machine")
 def test_the_machine_s_own_architecture_is_not_emulated(prefixes: dict[str, Prefix]) -> None:
-    assert sandbox.emulator(prefixes["amd64-usr"]) is None
-    assert sandbox.emulator(prefixes["arm64-usr"], machine="aarch64") is None
+    assert emulator(prefixes["amd64-usr"]) is None
+    assert emulator(prefixes["arm64-usr"], machine="aarch64") is None
 
 
 # --- an ordinary user
@@ -428,7 +424,7 @@ def test_any_output_can_be_read(lines: list[str]) -> None:
 
 def test_the_command_hands_everything_after_the_program_to_it() -> None:
     parser = argparse.ArgumentParser()
-    sandbox.add_arguments(parser)
+    command.add_arguments(parser)
     words = shlex.split("--bind /tmp --network -- hello --bind x -- --help")
     args = parser.parse_args(words)
     assert (args.program, args.bind, args.network) == ("hello", ["/tmp"], True)
@@ -437,11 +433,11 @@ def test_the_command_hands_everything_after_the_program_to_it() -> None:
 
 def test_the_command_runs_it(shipped: Prefix, capfd: pytest.CaptureFixture[str]) -> None:
     parser = argparse.ArgumentParser()
-    sandbox.add_arguments(parser)
-    assert sandbox.run_cli(shipped, parser.parse_args(["--setenv", "A=b c", "hello", "env"])) == 0
+    command.add_arguments(parser)
+    assert command.run_cli(shipped, parser.parse_args(["--setenv", "A=b c", "hello", "env"])) == 0
     assert "A=b c\n" in capfd.readouterr().out
     with pytest.raises(UsageError):
-        sandbox.run_cli(shipped, parser.parse_args(["--setenv", "A", "hello"]))
+        command.run_cli(shipped, parser.parse_args(["--setenv", "A", "hello"]))
 
 
 def test_a_prefix_with_nothing_in_it_says_so(shipped: Prefix, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from flatcar_prefix.audit.waivers import Waiver, read_waivers
 from flatcar_prefix.boards import BOARDS, Board
 from flatcar_prefix.errors import PrefixError
 from flatcar_prefix.portage_api import session as portage_api
-from flatcar_prefix.prefix import model as prefixes
+from flatcar_prefix.prefix import model as prefixes, record
 
 LATER = frozenset({"link-dangling", "script-interpreter-missing", "elf-interpreter-missing"})
 """What a package that is built later may put right: a warning until final is audited."""
@@ -69,7 +69,7 @@ def _record(sysroot: Path | None) -> prefixes.Prefix | None:
     if sysroot is None:
         return None
     try:
-        return prefixes.read(sysroot.parent)
+        return record.read(sysroot.parent)
     except (OSError, PrefixError):
         return None
 

@@ -16,7 +16,10 @@ from flatcar_prefix.boards import BOARDS, DEFAULT_BOARD, Board
 from flatcar_prefix.errors import PrefixError
 from flatcar_prefix.portage_api import session as portage_api
 from flatcar_prefix.repositories import find as repos
-from flatcar_prefix.system import places as sdks, process, sudo as privileges
+from flatcar_prefix.repositories.profiles import choose_profile
+from flatcar_prefix.system import process, programs, sudo
+from flatcar_prefix.system.places import Sdk, detect_sdk
+from flatcar_prefix.system.python import hidden_from_others, interpreter
 from flatcar_prefix.toolchain import find as toolchains
 
 
@@ -35,22 +38,22 @@ class Check:
 
 def examine(*, scripts_dir: Path | None = None) -> list[Check]:
     """Return what was found on this machine; nothing is changed."""
-    sdk = sdks.detect(scripts_dir=scripts_dir)
+    sdk = detect_sdk(scripts_dir=scripts_dir)
     checks = [Check("machine", True, _machine(sdk)), _guarded("Portage", _portage)]
     checks += [_guarded("repositories", lambda: _repositories(sdk))]
     checks += [_guarded(f"profile of {b.name}", partial(_profile, sdk, b)) for b in BOARDS.values()]
     for board in BOARDS.values():
         checks += _toolchains(board)
     checks += _users(sdk)
-    sudo = privileges.needed(sdk, euid=os.geteuid()) and shutil.which("sudo") is not None
-    checks += [_place(name, path, sudo=sudo) for name, path in _places(sdk)]
+    through_sudo = sudo.needed(sdk, euid=os.geteuid()) and shutil.which("sudo") is not None
+    checks += [_place(name, path, sudo=through_sudo) for name, path in _places(sdk)]
     checks += list(_programs())
     checks.append(_namespaces())
     checks.append(_reach())
     return checks
 
 
-def _machine(sdk: sdks.Sdk) -> str:
+def _machine(sdk: Sdk) -> str:
     kind = "the SDK container" if sdk.kind == "container" else "a plain Linux machine"
     return f"{kind}, {platform.machine()}; scripts: {sdk.scripts_dir}; user: {sdk.username}"
 
@@ -65,17 +68,17 @@ def _guarded(name: str, look: Callable[[], str]) -> Check:
 def _portage() -> str:
     version = str(portage_api.import_portage().VERSION)
     newer = " (newer than this program knows)" if portage_api.newer_than_known(version) else ""
-    return f"{version}{newer}, {sdks.interpreter()}"
+    return f"{version}{newer}, {interpreter()}"
 
 
-def _repositories(sdk: sdks.Sdk) -> str:
+def _repositories(sdk: Sdk) -> str:
     found, main = repos.find(sdk.scripts_dir)
     return ", ".join(f"{r.name}{' (main)' if r.name == main else ''} {r.location}" for r in found)
 
 
-def _profile(sdk: sdks.Sdk, board: Board) -> str:
+def _profile(sdk: Sdk, board: Board) -> str:
     found, main = repos.find(sdk.scripts_dir)
-    return repos.choose_profile(found, main, board, None)
+    return choose_profile(found, main, board, None)
 
 
 def _toolchains(board: Board) -> list[Check]:
@@ -94,19 +97,19 @@ def _toolchain(board: Board, kind: str) -> str:
     return f"{toolchain.cc}, glibc {toolchain.libc_version}{sysroot}"
 
 
-def _users(sdk: sdks.Sdk) -> Iterator[Check]:
+def _users(sdk: Sdk) -> Iterator[Check]:
     """Yield who builds, and how somebody who is not root changes a prefix."""
     who, container = f"{sdk.username}:{sdk.groupname}", sdk.kind == "container"
     fits = not container or (sdk.username, sdk.groupname) == ("sdk", "portage")
     hint = "" if fits else "./run_sdk_container makes the user sdk and the group portage."
     yield Check("user of builds", fits, f"builds run as {who}", hint, needed=False)
     if container:
-        sudo, root = shutil.which("sudo"), os.geteuid() == 0
-        hint = "" if sudo else "Install app-admin/sudo, or be root when a prefix is changed."
-        yield Check("sudo", sudo is not None, sudo or "not installed", hint, needed=not root)
+        program, root = shutil.which("sudo"), os.geteuid() == 0
+        hint = "" if program else "Install app-admin/sudo, or be root when a prefix is changed."
+        yield Check("sudo", program is not None, program or "not installed", hint, needed=not root)
 
 
-def _places(sdk: sdks.Sdk) -> Iterator[tuple[str, Path]]:
+def _places(sdk: Sdk) -> Iterator[tuple[str, Path]]:
     yield "staging", sdk.build_base
     yield "final", sdk.prefix_base
     yield "distfiles", sdk.distdir
@@ -150,9 +153,9 @@ PROGRAMS = {
 def _programs() -> Iterator[Check]:
     for program, purpose in {**BUILD_PROGRAMS, **PROGRAMS}.items():
         path = shutil.which(program) or next(
-            (p for d in process.SBIN if os.access(p := f"{d}/{program}", os.X_OK)), None
+            (p for d in programs.SBIN if os.access(p := f"{d}/{program}", os.X_OK)), None
         )
-        how = process.install_command(program)
+        how = programs.install_command(program)
         hint = "" if path else f"Install it: {how}; needed for {purpose}."
         found, needed = path or "not installed", program in BUILD_PROGRAMS
         yield Check(program, path is not None, found, hint, needed=needed)
@@ -172,8 +175,8 @@ def _namespaces() -> Check:
 
 def _reach() -> Check:
     """Whether the wrappers that root makes are of use to others."""
-    python = sdks.interpreter()
-    hidden = sdks.hidden_from_others() if os.geteuid() == 0 else None
+    python = interpreter()
+    hidden = hidden_from_others() if os.geteuid() == 0 else None
     if hidden is None:
         return Check("Python for others", True, python, needed=False)
     hint = "Let them pass (chmod o+x), or install this program with another Python."

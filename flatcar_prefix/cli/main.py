@@ -15,10 +15,13 @@ from typing import Any, NoReturn
 from flatcar_prefix import __version__
 from flatcar_prefix.boards import BOARDS, DEFAULT_BOARD, board
 from flatcar_prefix.errors import PrefixError, UsageError, of_system
-from flatcar_prefix.lifecycle import create, stages, uninstall
+from flatcar_prefix.lifecycle import stages, uninstall
+from flatcar_prefix.lifecycle.configure import jobs
+from flatcar_prefix.lifecycle.create import setup
+from flatcar_prefix.lifecycle.update import update
 from flatcar_prefix.prefix import registry
 from flatcar_prefix.prefix.model import KINDS, Prefix
-from flatcar_prefix.system import messages, stdio, sudo as privileges
+from flatcar_prefix.system import messages, stdio, sudo
 from flatcar_prefix.system.messages import Talkative
 from flatcar_prefix.toolchain import find as toolchains
 
@@ -87,7 +90,7 @@ def _run(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     handler: Handler = args.handler
     if handler in _CHANGING or getattr(args, "changing", _nothing)(args):
         verb = ["setup"] if parser.prog == "setup_prefix" else []
-        privileges.become_root([*verb, *words])
+        sudo.become_root([*verb, *words])
     return handler(args)
 
 
@@ -118,7 +121,7 @@ def flatcar_prefix_parser(verb: str | None) -> argparse.ArgumentParser:
 
 _MODULE_VERBS = {
     "wrappers": ("write, list or check the wrappers of a prefix", "flatcar_prefix.cli.wrappers"),
-    "run": ("run a program where nothing but the prefix exists", "flatcar_prefix.sandbox.run"),
+    "run": ("run a program where nothing but the prefix exists", "flatcar_prefix.sandbox.command"),
     "sysext": ("make a system extension image of a prefix", "flatcar_prefix.cli.sysext"),
 }
 """Verbs that are a module's: its ``add_arguments`` and ``run_cli``, loaded when asked for. Its
@@ -226,7 +229,7 @@ def _setup(args: argparse.Namespace) -> int:
             hint=f"setup_prefix {args.name} <prefix path>, e.g. /usr/local/{args.name}",
         )
     with Talkative() as say:
-        prefix = create.setup(
+        prefix = setup(
             args.name,
             args.eprefix,
             board=args.board or DEFAULT_BOARD,
@@ -389,7 +392,7 @@ def _update_parser(parser: argparse.ArgumentParser) -> None:
 def _update(args: argparse.Namespace) -> int:
     prefix = registry.load(args.name, board=args.board)
     with Talkative() as say:
-        prefix = create.update(prefix, first=args.first_stage, until=args.last_stage, say=say)
+        prefix = update(prefix, first=args.first_stage, until=args.last_stage, say=say)
     return _tell_state(prefix)
 
 
@@ -428,7 +431,7 @@ def _regen(args: argparse.Namespace) -> int:
 
     with Talkative() as say:
         known = _prefixes_to_warm(args)
-        outcome = metadata_cache.warm_all(known, jobs=args.jobs or create.jobs(), say=say)
+        outcome = metadata_cache.warm_all(known, jobs=args.jobs or jobs(), say=say)
     messages.info(f"the metadata of {outcome.ebuilds} ebuilds are cached")
     for cpv in outcome.failed:
         messages.warning(f"{cpv} cannot be sourced")

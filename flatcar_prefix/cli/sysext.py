@@ -12,7 +12,7 @@ from pathlib import Path
 from flatcar_prefix.errors import UsageError
 from flatcar_prefix.image.build import Options, sysext
 from flatcar_prefix.image.extension_release import ANY
-from flatcar_prefix.image.formats.tool import FORMATS
+from flatcar_prefix.image.formats.table import FORMATS
 from flatcar_prefix.image.sbom import SBOMS
 from flatcar_prefix.prefix.model import Prefix
 from flatcar_prefix.system import messages

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flatcar_prefix.prefix.locks import filesystem_errors
 from flatcar_prefix.prefix.model import Prefix
 from flatcar_prefix.system import messages
+from flatcar_prefix.system.files import filesystem_errors
 from flatcar_prefix.wrappers import declaration, files, script
 from flatcar_prefix.wrappers.files import Wrapper
 

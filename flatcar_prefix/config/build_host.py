@@ -18,13 +18,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from flatcar_prefix.boards import BOARDS, Board
-from flatcar_prefix.config import make_conf as makeconf
+from flatcar_prefix.config import make_conf
+from flatcar_prefix.config.quoting import assignments
 from flatcar_prefix.errors import PrefixError
 from flatcar_prefix.portage_api import session as portage_api
 from flatcar_prefix.prefix.model import Prefix
+from flatcar_prefix.prefix.repository import repos_conf
 from flatcar_prefix.repositories import checkout_config
-from flatcar_prefix.repositories.find import profile_dir
-from flatcar_prefix.system import places as sdks, process
+from flatcar_prefix.repositories.profiles import profile_dir
+from flatcar_prefix.system import process
+from flatcar_prefix.system.files import write_atomic
+from flatcar_prefix.system.places import data_dir
+from flatcar_prefix.toolchain.flags import HOST_PROGRAMS, search_path
 
 PROVIDED: Mapping[str, tuple[str, ...]] = {
     "autoconf": ("dev-build/autoconf", "dev-build/autoconf-wrapper"),
@@ -130,25 +135,25 @@ def package_provided(packages: Mapping[str, str], left_out: Iterable[str] = ()) 
     )
 
 
-def make_conf(prefix: Prefix, *, features: Iterable[str]) -> str:
+def host_make_conf(prefix: Prefix, *, features: Iterable[str]) -> str:
     """Return the text of the build host's make.conf."""
     variables: dict[str, str | Sequence[str]] = {
         "CBUILD": prefix.toolchain.cbuild,
         "CHOST": prefix.toolchain.cbuild,
         "CC": "gcc",
         "CXX": "g++",
-        "FLATCAR_PREFIX_TOOLS": makeconf.search_path(prefix),
+        "FLATCAR_PREFIX_TOOLS": search_path(prefix),
         "DISTDIR": os.fspath(prefix.distdir),
         "PKGDIR": os.fspath(prefix.host_dir / "var/cache/binpkgs"),
         "PORTAGE_TMPDIR": os.fspath(prefix.staging.tmpdir),
         "PORTAGE_USERNAME": prefix.username,
         "PORTAGE_GRPNAME": prefix.groupname,
         "FEATURES": " ".join(features),
-        "USE": makeconf.USE,
+        "USE": make_conf.USE,
     }
     return (
         "# Written by flatcar-prefix. The build host is this machine: see package.provided.\n"
-        + makeconf.assignments(variables)
+        + assignments(variables)
     )
 
 
@@ -158,18 +163,18 @@ def write(prefix: Prefix, *, features: Iterable[str]) -> None:
         return
     host = prefix.host_dir
     config = host / "etc/portage"
-    programs = [host / name for name in makeconf.HOST_PROGRAMS]
+    programs = [host / name for name in HOST_PROGRAMS]
     for directory in programs:
         # Nothing here may lead out of the prefix: what is written below would land there.
         if directory.is_symlink():
             directory.unlink()
     for directory in (config / "profile", host / "var/db/pkg", *programs):
         directory.mkdir(parents=True, exist_ok=True)
-    write_text = portage_api.write_atomic
-    write_text(config / "make.conf", make_conf(prefix, features=features))
-    repos = makeconf.repos_conf(prefix.repositories, main_repo=prefix.main_repo)
+    write_text = write_atomic
+    write_text(config / "make.conf", host_make_conf(prefix, features=features))
+    repos = repos_conf(prefix.repositories, main_repo=prefix.main_repo)
     write_text(config / "repos.conf", repos)
-    bashrc = (sdks.data_dir() / "eclass-helpers/bashrc").read_text(encoding="utf-8")
+    bashrc = (data_dir() / "eclass-helpers/bashrc").read_text(encoding="utf-8")
     write_text(config / "bashrc", bashrc)
     left_out = checkout_config.left_out(prefix.repositories)
     write_text(config / "profile/package.provided", package_provided(provided(), left_out))
@@ -181,7 +186,7 @@ def write(prefix: Prefix, *, features: Iterable[str]) -> None:
     _link(config / "make.profile", _host_profile(prefix))
     if scanelf := shutil.which("scanelf"):
         _link(host / "usr/bin/scanelf", Path(scanelf))
-    _link(host / QA_CHECKS, sdks.data_dir() / "eclass-helpers/install-qa-check.d")
+    _link(host / QA_CHECKS, data_dir() / "eclass-helpers/install-qa-check.d")
     _write_globals(host)
 
 
@@ -210,7 +215,7 @@ def _write_globals(host: Path) -> None:
     for name in ("make.globals", "sets"):
         if (source / name).exists():
             _link(target / name, source / name)
-    portage_api.write_atomic(target / "repos.conf", "# No repository but those of the prefix.\n")
+    write_atomic(target / "repos.conf", "# No repository but those of the prefix.\n")
 
 
 def _link(path: Path, target: Path) -> None:

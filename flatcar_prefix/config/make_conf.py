@@ -6,13 +6,16 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from flatcar_prefix.prefix.model import Prefix, Repository, Root
+from flatcar_prefix.config.quoting import Section, assignments, quote
+from flatcar_prefix.prefix.model import Prefix, Root
+from flatcar_prefix.system.files import GENERATED
 from flatcar_prefix.toolchain import build_systems
+from flatcar_prefix.toolchain.flags import ldflags, search_path
 
 USE = ("-desktop", "-installkernel", "-llvm", "-nls", "-openmp", "-udev", "-wayland", "-X")
+
 
 EMERGE_DEFAULT_OPTS: Mapping[str, str] = {
     "staging": "--buildpkg",
@@ -20,77 +23,15 @@ EMERGE_DEFAULT_OPTS: Mapping[str, str] = {
 }
 """What was built again, with other USE flags for instance, replaces what final has."""
 
+
 OPTIONS_LAST: Mapping[str, str] = {
     "staging": "Behind it, lest one forgets: what is built becomes a binary package.",
     "final": "Behind it, lest one forgets: final never builds, it takes what staging has built.",
 }
 """Why these stand behind what the user sets."""
 
+
 BINUTILS = ("AR", "AS", "LD", "NM", "RANLIB", "STRIP", "OBJCOPY", "OBJDUMP", "READELF")
-
-HOST_PROGRAMS = ("usr/local/bin", "usr/bin", "usr/sbin", "bin", "sbin")
-"""Where packages for the build host put their programs. No link leads from there to the
-machine's directories, into which Portage would then install."""
-
-GENERATED = "# Written by flatcar-prefix; `flatcar-prefix setup` writes it again.\n"
-
-
-@dataclass(frozen=True)
-class Section:
-    """Variables that belong together, and why they are there."""
-
-    comment: str
-    variables: Mapping[str, str | Sequence[str]]
-
-
-def quote(value: str) -> str:
-    """Return ``value`` so that ``portage.util.getconfig`` reads it back unchanged.
-
-    getconfig splits with shlex and then runs ``varexpand`` over what shlex has
-    unquoted, so two languages are written at once: backslashes and dollars for
-    varexpand, which keeps quotes but lets single ones switch expansion off, and
-    double quotes for shlex around it all. ``ValueError`` for what has no spelling
-    there: line ends and NUL.
-    """
-    if any(c in value for c in "\n\r\0"):
-        raise ValueError(f"{value!r} cannot be written to make.conf")
-    if value == "source":
-        # As a word of its own, getconfig would take it for a command, quoted or not; an
-        # escaped line end makes it another word, and varexpand takes it out again.
-        return '"source\\\\\n"'
-    inner = _protect_from_varexpand(value)
-    return '"' + inner.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _protect_from_varexpand(value: str) -> str:
-    out: list[str] = []
-    single = double = after_backslash = False
-    for char in value:
-        swallowed = after_backslash and char in "'\"$"
-        after_backslash = False
-        if swallowed or (single and char != "'"):
-            out.append(char)
-        elif char == "\\":
-            out.append("\\\\")
-            after_backslash = True
-        elif char == "$":
-            out.append("\\$")
-        else:
-            out.append(char)
-            single ^= char == "'" and not double
-            double ^= char == '"' and not single
-    return "".join(out)
-
-
-def assignments(variables: Mapping[str, str | Sequence[str]]) -> str:
-    """Return one line a variable; a sequence becomes one word a line."""
-    return "".join(f"{name}={_value(value)}\n" for name, value in variables.items())
-
-
-def _value(value: str | Sequence[str]) -> str:
-    if isinstance(value, str):
-        return quote(value)
-    return '"\n' + "".join(f"\t{quote(word)[1:-1]}\n" for word in value) + '"'
 
 
 def make_conf(
@@ -158,36 +99,6 @@ def _identity(prefix: Prefix) -> Section:
             "PORTAGE_GRPNAME": prefix.groupname,
         },
     )
-
-
-def ldflags(prefix: Prefix) -> str:
-    """Return LDFLAGS: the prefix's loader and, where it needs telling, its libraries.
-
-    A loader built for the prefix looks into the prefix by itself. An imported one
-    looks into the host's directories, so programs carry DT_RPATH, which (unlike
-    DT_RUNPATH) also holds for the libraries of their libraries.
-    """
-    loader = f"{prefix.eprefix}/{prefix.board.loader}"
-    flags = ["-Wl,-O1", "-Wl,--as-needed", f"-Wl,--dynamic-linker={loader}"]
-    return " ".join(flags + rpath_flags(prefix))
-
-
-def rpath_flags(prefix: Prefix) -> list[str]:
-    """Return the linker flags by which programs find an imported C library."""
-    if prefix.bootstrap != "import":
-        return []
-    libdir = prefix.board.libdir
-    path = f"{prefix.eprefix}/{libdir}:{prefix.eprefix}/usr/{libdir}"
-    return [f"-Wl,-rpath,{path}", "-Wl,--disable-new-dtags"]
-
-
-def search_path(prefix: Prefix) -> str:
-    """Return what builds have in PATH before the caller's: the prefix's tools, and what
-    was built for the build host.
-    """
-    own = [prefix.host_dir / name for name in HOST_PROGRAMS]
-    places = [prefix.tools_dir, *(() if prefix.native_host else own)]
-    return os.pathsep.join(os.fspath(place) for place in places)
 
 
 def _toolchain(prefix: Prefix) -> Section:
@@ -284,32 +195,6 @@ def make_conf_user(root: Root) -> str:
         '# EMERGE_DEFAULT_OPTS="--verbose"\n'
         f"# To those, make.conf adds {EMERGE_DEFAULT_OPTS[root.kind]}.\n"
     )
-
-
-def repos_conf(repositories: Sequence[Repository], *, main_repo: str) -> str:
-    """Return the text of repos.conf, as portage(5) describes it."""
-    sections = [f"[DEFAULT]\nmain-repo = {main_repo}\n"]
-    sections += [_repository(r) for r in repositories]
-    return GENERATED + "\n" + "\n".join(sections)
-
-
-def _repository(repository: Repository) -> str:
-    lines = [f"[{repository.name}]", f"location = {check_location(repository.location)}"]
-    if repository.masters:
-        lines.append(f"masters = {' '.join(repository.masters)}")
-    if repository.priority is not None:
-        lines.append(f"priority = {repository.priority}")
-    lines.append("auto-sync = no")
-    return "\n".join(lines) + "\n"
-
-
-def check_location(location: Path) -> str:
-    """Return the location as repos.conf spells it; ``ValueError`` when it cannot."""
-    text = os.fspath(location)
-    comment = " #" in text or " ;" in text
-    if not text.isprintable() or "%" in text or text != text.strip() or comment:
-        raise ValueError(f"{text!r} cannot be written to repos.conf")
-    return text
 
 
 def atoms_file(entries: Iterable[tuple[str, str, str]]) -> str:

@@ -3,29 +3,25 @@
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import redirect_stderr
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from flatcar_prefix.config import make_conf as makeconf
-from flatcar_prefix.errors import MismatchError, PrefixError
-from flatcar_prefix.portage_api import session as portage_api
-from flatcar_prefix.prefix.model import Prefix, Repository, Root
+from flatcar_prefix.config import make_conf
+from flatcar_prefix.errors import PrefixError
+from flatcar_prefix.prefix.model import Prefix, Root
+from flatcar_prefix.prefix.repository import repos_conf
 from flatcar_prefix.repositories import checkout_config
-from flatcar_prefix.repositories.find import (
+from flatcar_prefix.repositories.find import TOOLCHAIN_ROLE
+from flatcar_prefix.repositories.profiles import (
     COMPOSED,
-    TOOLCHAIN_ROLE,
     composed_parents,
     profile_dir,
     profile_location,
 )
-from flatcar_prefix.system import places as sdks
+from flatcar_prefix.system.files import write_atomic
+from flatcar_prefix.system.places import data_dir
 
 OWN_FILE = "flatcar-prefix"
 """What this program's file is called in package.* directories, beside the user's own."""
@@ -35,29 +31,24 @@ SHARED_LISTS = (*checkout_config.TAKEN, "package.accept_restrict", "package.prop
 """What stands in staging and holds in both roots, where the user may add to it in final.
 Portage reads a directory of any of these names, and the directories therein."""
 
+
 SHARED_WHOLE = ("env", "patches", "sets")
 """What is looked up there by name, and so is the same in both roots. Portage takes no binary
 package that was built with other patches than it finds."""
 
+
 COMPILER = "sys-devel/gcc"
+
 
 RUNTIME = ("prefix/prefix-final", "prefix/gcc-runtime")
 """What programs need to run: where final begins, and what stays in both roots."""
+
 
 FROM_TOOLCHAIN = ("sys-apps/baselayout", "sys-kernel/linux-headers")
 """What an imported C library stands on comes from the same place as it."""
 
 
-@dataclass(frozen=True)
-class Expected:
-    """What Portage must say of a root after its configuration was written."""
-
-    name: str
-    wanted: object
-    found: object
-
-
-def files(
+def config_files(
     root: Root, *, jobs: int, launcher: Sequence[str], features: tuple[str, ...] = ()
 ) -> dict[str, str]:
     """Return the text of every file below ``etc/portage``, by its path from there.
@@ -66,14 +57,14 @@ def files(
     """
     prefix = root.prefix
     found = {
-        "make.conf": makeconf.make_conf(
+        "make.conf": make_conf.make_conf(
             root, jobs=jobs, launcher=launcher, extra_features=features
         ),
-        "repos.conf": makeconf.repos_conf(prefix.repositories, main_repo=prefix.main_repo),
+        "repos.conf": repos_conf(prefix.repositories, main_repo=prefix.main_repo),
         "bashrc": _helper("bashrc"),
-        f"package.accept_keywords/{OWN_FILE}": makeconf.atoms_file(_keywords(prefix)),
-        f"package.mask/{OWN_FILE}": makeconf.atoms_file(_masks(prefix)),
-        f"package.use/{OWN_FILE}": makeconf.atoms_file(_use(prefix)),
+        f"package.accept_keywords/{OWN_FILE}": make_conf.atoms_file(_keywords(prefix)),
+        f"package.mask/{OWN_FILE}": make_conf.atoms_file(_masks(prefix)),
+        f"package.use/{OWN_FILE}": make_conf.atoms_file(_use(prefix)),
         "profile/package.provided": _provided(prefix),
         "profile/packages": _packages(root),
         **(
@@ -101,7 +92,7 @@ def shared(root: Root) -> dict[str, Path]:
 
 
 def _helper(name: str) -> str:
-    return (sdks.data_dir() / "eclass-helpers" / name).read_text(encoding="utf-8")
+    return (data_dir() / "eclass-helpers" / name).read_text(encoding="utf-8")
 
 
 def _keywords(prefix: Prefix) -> list[tuple[str, str, str]]:
@@ -160,13 +151,13 @@ def _provided(prefix: Prefix) -> str:
 
 def _packages(root: Root) -> str:
     """Return what the root's @system has beside, or in place of, the profile's."""
-    kept = "".join(f"*{key}\n" for key in _system(root))
+    kept = "".join(f"*{key}\n" for key in system_packages(root))
     if root.kind == "final":
         return f"# What is built with is staging's; this is what programs need to run.\n-*\n{kept}"
     return f"# Provided, see package.provided.\n{_taken_out(root.prefix)}# Bootstrapped.\n{kept}"
 
 
-def _system(root: Root) -> tuple[str, ...]:
+def system_packages(root: Root) -> tuple[str, ...]:
     """Return what the bootstrap has installed, lest --depclean removes it again."""
     compiler = root.kind == "staging" and root.prefix.with_gcc
     return (*RUNTIME, COMPILER) if compiler else RUNTIME
@@ -187,7 +178,7 @@ def _version_of(text: str) -> str:
     return numbers[-1] if numbers else "0"
 
 
-def write(
+def write_config(
     root: Root, *, jobs: int, launcher: Sequence[str], features: tuple[str, ...] = ()
 ) -> None:
     """Write the configuration of ``root``; what the user has added to it stays.
@@ -200,12 +191,12 @@ def write(
     for directory in (config, vdb, root.logdir, root.tmpdir, root.pkgdir, root.prefix.distdir):
         directory.mkdir(parents=True, exist_ok=True)
     root.prefix.depcachedir.mkdir(parents=True, exist_ok=True)
-    for name, text in files(root, jobs=jobs, launcher=launcher, features=features).items():
+    for name, text in config_files(root, jobs=jobs, launcher=launcher, features=features).items():
         (config / name).parent.mkdir(parents=True, exist_ok=True)
-        portage_api.write_atomic(config / name, text)
+        write_atomic(config / name, text)
     user = config / "make.conf.user"
     if not user.exists():
-        portage_api.write_atomic(user, makeconf.make_conf_user(root))
+        write_atomic(user, make_conf.make_conf_user(root))
     if root.kind == "staging":  # final has it by its links there
         checkout_config.write(config, root.prefix)
     for link, target in shared(root).items():
@@ -240,153 +231,22 @@ def _write_profile(root: Root) -> None:
     if prefix.profile == COMPOSED:
         directory = root.config_dir / "composed-profile"
         directory.mkdir(exist_ok=True)
-        portage_api.write_atomic(directory / "eapi", "8\n")
-        parents = "".join(f"{path}\n" for path in _composed_directories(prefix))
-        portage_api.write_atomic(directory / "parent", parents)
+        write_atomic(directory / "eapi", "8\n")
+        parents = "".join(f"{path}\n" for path in composed_directories(prefix))
+        write_atomic(directory / "parent", parents)
         temporary.symlink_to(directory.name)
     else:
         temporary.symlink_to(profile_location(prefix.repositories, prefix.profile))
     temporary.replace(link)
 
 
-def _composed_directories(prefix: Prefix) -> list[Path]:
+def composed_directories(prefix: Prefix) -> list[Path]:
     main = next(r for r in prefix.repositories if r.name == prefix.main_repo)
     parents = composed_parents(main, prefix.board)
     return [profile_dir(main, parent.partition(":")[2]) for parent in parents]
 
 
-def check(root: Root) -> None:
-    """Load ``root`` through Portage and compare; :class:`MismatchError` names differences."""
-    with redirect_stderr(io.StringIO()) as complaints:
-        settings = _load(root)
-        wrong = [e for e in expectations(root, settings) if e.wanted != e.found]
-    if wrong:
-        first = wrong[0]
-        more = f" (and {len(wrong) - 1} more)" if wrong[1:] else ""
-        raise MismatchError(
-            f"{root.kind}: Portage reads {first.name} as {first.found!r}, not as"
-            f" {first.wanted!r}{more}{_first_words(complaints.getvalue())}",
-            hint=_where_to_look(root),
-        )
-    sys.stderr.write(complaints.getvalue())
-
-
-def _where_to_look(root: Root) -> str:
-    """Return what to do about a difference: all but the profile is the user's, or ours.
-
-    What make.conf.user says when it is new differs from nothing, and goes again with a
-    prefix whose beginning fails.
-    """
-    prefix = root.prefix
-    files = zip(makeconf.user_files(root), (prefix.staging, root), strict=False)
-    if changed := [file for file, of in files if _is_changed(file, makeconf.make_conf_user(of))]:
-        return f"See {' and '.join(map(os.fspath, changed))}, and the profile {prefix.profile}."
-    if prefix.profile == COMPOSED:
-        where = " and ".join(map(os.fspath, _composed_directories(prefix)))
-    else:
-        where = os.fspath(profile_location(prefix.repositories, prefix.profile))
-    return f"Name another profile by --profile, or correct {where} and its parents."
-
-
-def _is_changed(file: Path, text: str) -> bool:
-    return file.read_text(encoding="utf-8", errors="replace") != text
-
-
-def _first_words(complaints: str) -> str:
-    """Return what Portage had to say about it, should it have said anything."""
-    said = [line.lstrip("! ") for line in complaints.splitlines() if line.startswith("!!!")]
-    return f"; it says: {' '.join(said[:2])}" if said else ""
-
-
-def _load(root: Root) -> Any:
-    portage = portage_api.import_portage()
-    from portage.exception import PortageException
-
-    try:
-        return root.settings
-    except RecursionError as error:
-        raise PrefixError(
-            f"the parents of the profile {root.prefix.profile} loop",
-            hint="Correct their parent files, or name another profile by --profile.",
-        ) from error
-    except (PortageException, OSError) as error:
-        raise PrefixError(
-            f"Portage cannot load the {root.kind} root: {type(error).__name__}: {error}",
-            hint=f"Correct the profile {root.prefix.profile} or name another by --profile"
-            f" (Portage {portage.VERSION}).",
-        ) from error
-
-
-def expectations(root: Root, settings: Any) -> Iterator[Expected]:
-    """Yield each thing that Portage must have read as it was meant."""
-    prefix = root.prefix
-    wanted = {
-        "EPREFIX": prefix.eprefix,
-        "EROOT": f"{root.eroot}/",
-        "ROOT": f"{root.path}/",
-        "SYSROOT": f"{root.path}/",
-        "PORTAGE_CONFIGROOT": f"{root.eroot}/",
-        "ARCH": prefix.board.arch,
-        "CHOST": prefix.board.chost,
-        "CBUILD": prefix.toolchain.cbuild,
-        "DISTDIR": os.fspath(prefix.distdir),
-        "PKGDIR": os.fspath(root.pkgdir),
-        "PORT_LOGDIR": os.fspath(root.logdir),
-        "PORTAGE_TMPDIR": os.fspath(root.tmpdir),
-        "LDFLAGS": makeconf.ldflags(prefix),
-    }
-    for name, value in wanted.items():
-        yield Expected(name, value, settings.get(name))
-    keywords = frozenset(settings.get("ACCEPT_KEYWORDS", "").split())
-    stable = {word for word in prefix.board.keywords if not word.startswith("-")}
-    dropped = {word[1:] for word in prefix.board.keywords if word.startswith("-")}
-    yield Expected("ACCEPT_KEYWORDS", stable, (keywords & (stable | dropped)))
-    yield from _expected_system(root, settings)
-    yield from _expected_profile(root, settings)
-    yield from _expected_repositories(prefix, settings)
-
-
-def _expected_system(root: Root, settings: Any) -> Iterator[Expected]:
-    wanted = {f"*{key}" for key in _system(root)}
-    found = {str(atom) for atom in settings.packages}
-    yield Expected("@system", wanted, found if root.kind == "final" else wanted & found)
-
-
-def _expected_profile(root: Root, settings: Any) -> Iterator[Expected]:
-    prefix = root.prefix
-    if prefix.profile == COMPOSED:
-        wanted = [*_composed_directories(prefix), root.config_dir / "composed-profile"]
-    else:
-        wanted = [profile_location(prefix.repositories, prefix.profile)]
-    found = {os.path.realpath(path) for path in settings.profiles}
-    yield Expected("profile", os.path.realpath(wanted[-1]), os.path.realpath(settings.profile_path))
-    parents = {os.path.realpath(path) for path in wanted}
-    yield Expected("the profile's parents", parents, parents & found)
-
-
-def _expected_repositories(prefix: Prefix, settings: Any) -> Iterator[Expected]:
-    loaded = [settings.repositories[name] for name in settings.repositories.prepos_order]
-    wanted = tuple(r.name for r in prefix.repositories)
-    yield Expected("repositories", set(wanted), {r.name for r in loaded})
-    yield Expected("main-repo", prefix.main_repo, settings.repositories.mainRepo().name)
-    by_name = {r.name: r for r in loaded}
-    for repository in prefix.repositories:
-        if (found := by_name.get(repository.name)) is not None:
-            yield from _expected_repository(repository, found, prefix)
-
-
-def _expected_repository(wanted: Repository, found: Any, prefix: Prefix) -> Iterator[Expected]:
-    name = wanted.name
-    location = os.path.realpath(wanted.location)
-    yield Expected(f"{name}'s location", location, os.path.realpath(found.location))
-    masters = tuple(r.name for r in found.masters)
-    aliases = {a: r.name for r in prefix.repositories for a in (r.name, *r.aliases)}
-    yield Expected(f"{name}'s masters", tuple(aliases.get(m, m) for m in wanted.masters), masters)
-    if wanted.priority is not None:
-        yield Expected(f"{name}'s priority", wanted.priority, found.priority)
-
-
-def features(prefix: Prefix) -> tuple[str, ...]:
+def missing_features(prefix: Prefix) -> tuple[str, ...]:
     """Return what FEATURES must turn off because this machine has not got it."""
     missing = [] if shutil.which("sandbox") else ["-sandbox", "-usersandbox"]
     if prefix.username not in ("portage", "sdk") and not prefix.native_host:

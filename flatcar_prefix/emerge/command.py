@@ -16,16 +16,17 @@ from flatcar_prefix.emerge.one_root import Half
 from flatcar_prefix.emerge.which_roots import Call
 from flatcar_prefix.errors import PrefixError
 from flatcar_prefix.portage_api import depgraph, session as portage_api
-from flatcar_prefix.prefix import model as prefixes
+from flatcar_prefix.prefix import record
 from flatcar_prefix.prefix.model import Prefix
-from flatcar_prefix.system import messages, places as sdks
+from flatcar_prefix.system import messages
+from flatcar_prefix.system.places import take
 
 
 def main(argv: Sequence[str]) -> int:
     """Run emerge for the prefix whose staging directory is ``argv[0]``; return the exit code."""
     messages.flush_each_line()
     try:
-        prefix = prefixes.read(Path(argv[0]))
+        prefix = record.read(Path(argv[0]))
         return emerge(prefix, argv[1:])
     except FileNotFoundError:
         error = PrefixError(
@@ -50,7 +51,7 @@ def emerge(prefix: Prefix, argv: Sequence[str]) -> int:
     then. Output is Portage's own.
     """
     portage_api.initialise(prefix.staging)
-    call = which_roots.split_word(argv, defaults=sdks.take("EMERGE_DEFAULT_OPTS"))
+    call = which_roots.split_word(argv, defaults=take("EMERGE_DEFAULT_OPTS"))
     if one_root.action_of(call.args) in which_roots.EARLY_ACTIONS:
         return one_root.run_early(call.args)
     first = one_root.load(prefix.root(call.only or "staging"), call.args, defaults=call.defaults)

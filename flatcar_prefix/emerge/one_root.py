@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flatcar_prefix.config import make_conf as makeconf
+from flatcar_prefix.config import make_conf
 from flatcar_prefix.emerge import which_roots
 from flatcar_prefix.portage_api import depgraph, session as portage_api
 from flatcar_prefix.portage_api.depgraph import Plan
@@ -127,7 +127,7 @@ def load(root: Root, args: Sequence[str], *, defaults: str = "") -> Half:
     portage.process.atexit_register(_close_caches, config.trees)
     own = config.target_config.settings.get("EMERGE_DEFAULT_OPTS", "")
     if "--ignore-default-opts" in opts:
-        own, defaults = makeconf.EMERGE_DEFAULT_OPTS[root.kind], ""
+        own, defaults = make_conf.EMERGE_DEFAULT_OPTS[root.kind], ""
     words = [*shlex.split(own), *shlex.split(defaults), *args]
     config.action, config.opts, config.args = parse_opts(words)
     if root.kind == "final":

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import Any, NamedTuple, TextIO
+from typing import Any, TextIO
 
-from flatcar_prefix.equery.arguments import HELP, Given, describe, help_rows, parse
+from flatcar_prefix.equery.arguments import HELP, describe, help_rows, parse
 from flatcar_prefix.equery.errors import BadOption, QueryError
 from flatcar_prefix.equery.output import Screen
 from flatcar_prefix.equery.root import Target
+from flatcar_prefix.equery.session import Session
 
 # Name, the letter that stands for it, how the overview shows both, and what it answers.
 QUERIES = (
@@ -29,8 +30,14 @@ QUERIES = (
     ("uses", "u", "(u)ses", "PKG's USE flags, set and unset"),
     ("which", "w", "(w)hich", "the ebuild that would be used for PKG"),
 )
+
+
 _NAMES = {word: name for name, letter, *_ in QUERIES for word in (name, letter)}
+
+
 _SUMMARY = "equery answers questions about the packages, files and USE flags of a prefix."
+
+
 _GLOBAL_ROWS = (
     (" -h, --help", "display this help message"),
     (" -q, --quiet", "minimal output"),
@@ -38,14 +45,6 @@ _GLOBAL_ROWS = (
     (" -N, --no-pipe", "turn off pipe detection"),
     (" -V, --version", "display version info"),
 )
-
-
-class Session(NamedTuple):
-    """What every query is given: the root it is about, and where its answer goes."""
-
-    target: Target
-    screen: Screen
-    env: Mapping[str, str]
 
 
 class _Leave(Exception):
@@ -166,4 +165,4 @@ def _print_help(module: Any, name: str, screen: Screen, *, with_description: boo
         screen.out(" " * 25 + line)
 
 
-__all__ = ["QUERIES", "Given", "Session", "run"]
+__all__ = ["QUERIES", "run"]

@@ -154,3 +154,10 @@ def _base(version: str) -> str:
     """A version without its revision."""
     base, dash, revision = version.rpartition("-r")
     return base if dash and revision.replace(".", "").isdigit() else version
+
+
+def bare_atom(atom: Any) -> str:
+    """Operator, name and version."""
+    if atom.operator == "=*":
+        return f"={atom.cpv}*"
+    return f"{atom.operator or ''}{atom.cpv}"

@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from flatcar_prefix.equery.arguments import Option
-from flatcar_prefix.equery.cli import Session
+from flatcar_prefix.equery.arguments import Given, Option
 from flatcar_prefix.equery.cpv import Package
-from flatcar_prefix.equery.query import repository
+from flatcar_prefix.equery.query import Where, repository
+from flatcar_prefix.equery.session import Session
 
 _VERBOSE = "[$location] [$mask] $cpv:$slot"
 _PLAIN = "$cpv"
@@ -176,3 +176,36 @@ def _paint_mask(status: list[str], session: Session) -> str:
 def _arches(settings: Any) -> set[str]:
     """Stable and testing keywords of every known architecture."""
     return set(settings.archlist())
+
+
+def where_to_look(given: Given) -> Where:
+    return Where(
+        installed="exclude-installed" not in given,
+        tree="portage-tree" in given,
+        overlay="overlay-tree" in given,
+    )
+
+
+def flags(text: str) -> set[str]:
+    """Flags without the sign of their default."""
+    return {word.lstrip("+-") for word in text.split()}
+
+
+def print_those(
+    packages: list[Package], where: Where, template: str | None, session: Session
+) -> bool:
+    """Prints those packages that are where was looked; says if there was one."""
+    found = False
+    for package in packages:
+        text, description = line(package, session, template)
+        if _hidden(where, description):
+            continue
+        session.screen.out(text)
+        found = True
+    return found
+
+
+def _hidden(where: Where, description: Description) -> bool:
+    if where.tree == where.overlay:
+        return not where.tree and where.installed and not description.installed
+    return ("P" if where.tree else "O") not in description.location

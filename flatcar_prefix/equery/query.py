@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 from string import ascii_letters, digits
 from typing import Any, NamedTuple
 
-from flatcar_prefix.equery.cli import Session
 from flatcar_prefix.equery.cpv import Package, in_order, loose_split
 from flatcar_prefix.equery.errors import Ambiguous, InvalidAtom, NoMatches, QueryError
 from flatcar_prefix.equery.root import Target
+from flatcar_prefix.equery.session import Session
 
 _NEEDED = frozenset(ascii_letters + digits + "*")
 

@@ -3,30 +3,33 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
-import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from flatcar_prefix.errors import PrefixError, UsageError, of_system
 from flatcar_prefix.image import manifest, sbom, sha256sums, sysupdate, units, work_dirs
 from flatcar_prefix.image.extension_release import ANY, Release, check
-from flatcar_prefix.image.formats.tool import FORMATS, TREE, Format, Job
+from flatcar_prefix.image.formats.job import Job
+from flatcar_prefix.image.formats.table import FORMATS, Format
+from flatcar_prefix.image.formats.tree import TREE
+from flatcar_prefix.image.publish import publish, write_text
 from flatcar_prefix.image.selection import MERGED, RULES, Entry, Selection, select
 from flatcar_prefix.prefix.model import Prefix
 from flatcar_prefix.system import process
+from flatcar_prefix.system.signals import interruptible
 
 if TYPE_CHECKING:
     from flatcar_prefix.audit.findings import Report
 
+
 _REGULAR = 0o100644
+
+
 _TOLD = 3
 """Errors of the audit that are told one by one."""
 
@@ -105,7 +108,7 @@ def sysext(
             process.run(["sync", "--file-system", image])
         say("writing the manifest")
         _beside(prefix, wanted, release, job, audit, chosen.foreign)
-        _publish(work, target)
+        publish(work, target)
     return target
 
 
@@ -307,107 +310,22 @@ def _beside(
         foreign=[vars(each) for each in foreign],
         options={"keep": sorted(wanted.keep), "exclude": list(wanted.exclude)},
     )
-    _text(work / f"{release.name}.manifest.json", manifest.to_json(document))
+    write_text(work / f"{release.name}.manifest.json", manifest.to_json(document))
     if wanted.sbom:
         suffix, maker = sbom.SBOMS[wanted.sbom]
         places = [repository.location for repository in prefix.repositories]
         bill = maker(image, contents.packages, epoch=job.epoch, repositories=places)
-        _text(work / f"{release.name}{suffix}", manifest.to_json(bill))
+        write_text(work / f"{release.name}{suffix}", manifest.to_json(bill))
     if wanted.sysupdate:
         version = wanted.image_version or sysupdate.version_at(job.epoch)
         url = sysupdate.check_url(wanted.sysupdate)
         text = sysupdate.transfer(release.name, url, release.architecture)
-        _text(work / f"{release.name}.conf", text)
+        write_text(work / f"{release.name}.conf", text)
         os.link(
             job.output, work / sysupdate.image_name(release.name, version, release.architecture)
         )
 
 
-def _text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", errors="surrogateescape")
-
-
-def _publish(work: Path, target: Path) -> None:
-    """Put all files of the workplace in their places: written first, then only renamed."""
-    directory = target.parent
-    made = sorted(path for path in work.iterdir() if path != work / target.name)
-    made.append(work / target.name)
-    digests = {path.name: sha256sums.sha256(path) for path in made if path.is_file()}
-    with _locked(directory):
-        made.append(work / sha256sums.NAME)
-        _text(made[-1], sha256sums.merged(_known(directory / sha256sums.NAME), digests))
-        for path in made:
-            _refuse_directory(directory / path.name)
-            _sync(path)
-        for path in made:
-            path.rename(directory / path.name)
-        _sync(directory)
-
-
-def _known(path: Path) -> str:
-    if not path.exists():
-        return ""
-    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-        return file.read()
-
-
-def _refuse_directory(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        raise PrefixError(
-            f"{path} is a directory, and is to be a file", hint="Remove it, or give another -o."
-        )
-
-
-def _sync(path: Path) -> None:
-    """Have a file, or the names in a directory, on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Within, no other call writes to the directory's SHA256SUMS."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def _start(target: Path) -> str:
     """Return what the name of a workplace begins with."""
     return f".{target.name}.part-"
-
-
-class _Interrupted(BaseException):
-    """A signal that ends the process, as an exception so that things are undone first."""
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Within, SIGTERM and SIGHUP undo what was begun before they end the process."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    caught: list[int] = []
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        caught.append(number)
-        raise _Interrupted
-
-    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
-    before = {number: signal.signal(number, stop) for number in numbers}
-    try:
-        yield
-    except _Interrupted:
-        pass
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if caught:
-        os.kill(os.getpid(), caught[0])
-        raise PrefixError("interrupted", hint="Run the same command again.")

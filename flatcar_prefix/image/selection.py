@@ -408,3 +408,10 @@ def _without_emptied(found: Iterable[Entry], emptied: set[str]) -> list[Entry]:
 
 def _parent(entry: Entry) -> str:
     return os.path.dirname(entry.path)
+
+
+def changed(path: Path) -> PrefixError:
+    return PrefixError(
+        f"{path} changed while it was read",
+        hint="Wait until nothing installs into the prefix, then make the image again.",
+    )

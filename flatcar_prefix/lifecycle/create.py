@@ -17,17 +17,22 @@ from dataclasses import replace
 from pathlib import Path
 
 from flatcar_prefix.boards import DEFAULT_BOARD
-from flatcar_prefix.config import build_host, make_conf as makeconf, root as config_root
+from flatcar_prefix.config import build_host, make_conf
+from flatcar_prefix.config.root import missing_features, write_config
 from flatcar_prefix.errors import PrefixError, UsageError
 from flatcar_prefix.lifecycle import existing, request, stages as bootstrapping, uninstall
+from flatcar_prefix.lifecycle.configure import configure, jobs, reconfigure
 from flatcar_prefix.lifecycle.request import Request
 from flatcar_prefix.portage_api import session as portage_api
-from flatcar_prefix.prefix import model as prefixes, registry
-from flatcar_prefix.prefix.locks import filesystem_errors, locked, locked_prefix
+from flatcar_prefix.prefix import record, registry
+from flatcar_prefix.prefix.locks import locked
 from flatcar_prefix.prefix.model import Prefix
 from flatcar_prefix.repositories import find as repos, metadata_cache
-from flatcar_prefix.system import places as sdks
+from flatcar_prefix.repositories.profiles import choose_profile
+from flatcar_prefix.system.files import filesystem_errors
 from flatcar_prefix.system.messages import QUIET, Quiet
+from flatcar_prefix.system.places import Sdk, detect_sdk
+from flatcar_prefix.system.python import hidden_from_others, launch
 from flatcar_prefix.toolchain import find as toolchains
 from flatcar_prefix.wrappers import files
 
@@ -57,7 +62,7 @@ def setup(
     that stands in the way; of what the arguments alone show to be wrong, nothing was
     begun then. ``say`` is told of each step.
     """
-    sdk = sdks.detect(scripts_dir=Path(scripts_dir).absolute() if scripts_dir else None)
+    sdk = detect_sdk(scripts_dir=Path(scripts_dir).absolute() if scripts_dir else None)
     asked = request.check(
         sdk, name, eprefix, board=board, staging_dir=staging_dir, final_dir=final_dir, force=force,
         overlays=custom_ebuild_overlays, scripts_dir=sdk.scripts_dir if scripts_dir else None,
@@ -69,7 +74,7 @@ def setup(
         return _setup_locked(sdk, asked, force=force, say=say)
 
 
-def _setup_locked(sdk: sdks.Sdk, asked: Request, *, force: bool, say: Quiet) -> Prefix:
+def _setup_locked(sdk: Sdk, asked: Request, *, force: bool, say: Quiet) -> Prefix:
     # What is wrong shows before anything is removed or made.
     before = existing.replaceable(asked) if force else ()
     old = None if force else existing.unfinished(asked)
@@ -93,8 +98,8 @@ def _setup_locked(sdk: sdks.Sdk, asked: Request, *, force: bool, say: Quiet) -> 
             )
             if not bootstrapping.is_complete(prefix):
                 return prefix
-        prefix = _finish(prefix)
-    if os.geteuid() == 0 and (hidden := sdks.hidden_from_others()):
+        prefix = finish(prefix)
+    if os.geteuid() == 0 and (hidden := hidden_from_others()):
         say.warn(f"{hidden} keeps other users from this Python, and so from wrappers")
     return prefix
 
@@ -110,14 +115,14 @@ def _go_on(old: Prefix, prefix: Prefix, say: Quiet) -> None:
         configure(prefix, say=say)
 
 
-def _finish(prefix: Prefix) -> Prefix:
+def finish(prefix: Prefix) -> Prefix:
     """Record that the prefix is complete, and give it its wrappers.
 
     The record first: whatever a wrapper is found for, is complete. Killed in between,
     the same command finds wrappers missing, and goes on; where they cannot be made,
     the prefix is as incomplete as before, and another directory can be named for them.
     """
-    done = prefixes.write(replace(prefix, complete=True))
+    done = record.write(replace(prefix, complete=True))
     try:
         files.generate(done)
     except Exception:
@@ -125,12 +130,12 @@ def _finish(prefix: Prefix) -> Prefix:
             with suppress(OSError):
                 for _ in files.remove(done):
                     pass
-                prefixes.write(prefix)
+                record.write(prefix)
         raise
     return done
 
 
-def _begin(sdk: sdks.Sdk, prefix: Prefix, say: Quiet) -> None:
+def _begin(sdk: Sdk, prefix: Prefix, say: Quiet) -> None:
     """Write the record and the configuration; where that cannot be, leave nothing behind."""
     places = (prefix.staging_dir, prefix.final_dir)
     missing = {path for place in places for path in place.parents if not path.exists()}
@@ -147,18 +152,6 @@ def _begin(sdk: sdks.Sdk, prefix: Prefix, say: Quiet) -> None:
         raise
 
 
-def _found_again(prefix: Prefix) -> Prefix:
-    """Return the prefix with the repositories that its checkout has by now."""
-    sdk = sdks.detect(scripts_dir=Path(prefix.scripts_dir) if prefix.scripts_dir else None)
-    found, main = repos.find(sdk.scripts_dir)
-    top = repos.PREFIX_OVERLAY_PRIORITY
-    custom = [r.location for r in prefix.repositories if (r.priority or 0) > top]
-    found = repos.add_overlays(found, main, custom)
-    return replace(
-        prefix, repositories=found, main_repo=main, scripts_dir=os.fspath(sdk.scripts_dir)
-    )
-
-
 def _warm_cache(prefix: Prefix, say: Quiet) -> None:
     """Make the metadata cache before a bootstrap that would do so one by one."""
     if prefix.bootstrap != bootstrapping.NO_PACKAGES and metadata_cache.is_cold(prefix):
@@ -166,24 +159,7 @@ def _warm_cache(prefix: Prefix, say: Quiet) -> None:
         metadata_cache.warm(prefix, jobs=jobs(), say=say)
 
 
-def update(
-    prefix: Prefix, *, first: str | None = None, until: str | None = None, say: Quiet = QUIET
-) -> Prefix:
-    """Bring an existing prefix up to date: its configuration, then stage after stage.
-
-    Returns the prefix as it is then; :class:`BuildError` when a stage fails.
-    """
-    bootstrapping.check_names(first, until)
-    with locked_prefix(prefix), filesystem_errors(prefix.staging_dir):
-        start = first or bootstrapping.STAGES[0].name
-        bootstrapping.check_first(prefix, start)
-        prefix = prefixes.write(_found_again(prefix))
-        configure(prefix, say=say)
-        prefix = bootstrapping.bootstrap(prefix, say=say, first=start, until=until, update=True)
-        return _finish(prefix) if bootstrapping.is_complete(prefix) else prefix
-
-
-def _plan(sdk: sdks.Sdk, asked: Request) -> Prefix:
+def _plan(sdk: Sdk, asked: Request) -> Prefix:
     """Return the prefix that is going to be; nothing is written yet."""
     found, main = repos.find(sdk.scripts_dir)
     found = repos.add_overlays(found, main, asked.overlays)
@@ -198,7 +174,7 @@ def _plan(sdk: sdks.Sdk, asked: Request) -> Prefix:
         distdir=sdk.distdir,
         depcachedir=sdk.depcachedir,
         toolchain=toolchains.find(asked.board, asked.toolchain),
-        profile=repos.choose_profile(found, main, asked.board, asked.profile),
+        profile=choose_profile(found, main, asked.board, asked.profile),
         bootstrap=asked.bootstrap,
         scripts_dir=os.fspath(sdk.scripts_dir),
         with_gcc=asked.with_gcc,
@@ -218,7 +194,7 @@ def _refuse_unspellable(prefix: Prefix) -> None:
     """Raise :class:`UsageError` for a place that make.conf cannot name."""
     try:
         for root in (prefix.staging, prefix.final):
-            makeconf.make_conf(root, jobs=jobs(), launcher=sdks.launch()).encode()
+            make_conf.make_conf(root, jobs=jobs(), launcher=launch()).encode()
     except ValueError as error:
         raise UsageError(str(error), hint="Name a directory of letters that print.") from error
 
@@ -238,9 +214,9 @@ def _check_compiler(prefix: Prefix) -> None:
             distdir=here / "distfiles",
             depcachedir=here / "depcache",
         )
-        features = config_root.features(trial)
+        features = missing_features(trial)
         build_host.write(trial, features=features)
-        config_root.write(trial.staging, jobs=1, launcher=sdks.launch(), features=features)
+        write_config(trial.staging, jobs=1, launcher=launch(), features=features)
         portdb = trial.staging.portdb
         found = portdb.xmatch("bestmatch-visible", bootstrapping.GCC)
         portdb.close_caches()
@@ -252,46 +228,10 @@ def _check_compiler(prefix: Prefix) -> None:
         )
 
 
-def _create(sdk: sdks.Sdk, prefix: Prefix) -> None:
+def _create(sdk: Sdk, prefix: Prefix) -> None:
     """Write the record, so that from here on the prefix can be continued or removed."""
     with filesystem_errors(prefix.staging_dir):
         prefix.staging_dir.mkdir(parents=True, exist_ok=True)
-        prefixes.write(prefix)
+        record.write(prefix)
         if prefix.staging_dir != sdk.staging_dir(prefix.board, prefix.name):
             registry.remember(sdk, prefix)
-
-
-def jobs() -> int:
-    """Return how many processes this machine runs at once."""
-    return len(os.sched_getaffinity(0))
-
-
-def configure(prefix: Prefix, *, say: Quiet = QUIET) -> None:
-    """Write the configuration roots and the tools of a prefix, and check them through Portage.
-
-    The user's own files there stay.
-    """
-    if portage_api.newer_than_known(version := portage_api.version()):
-        say.warn(f"Portage {version} is newer than {portage_api.NEWEST_KNOWN}, the newest known")
-    say("writing the configuration roots")
-    features = config_root.features(prefix)
-    launcher = sdks.launch()
-    toolchains.write_tools(prefix)
-    build_host.write(prefix, features=features)
-    for root in (prefix.staging, prefix.final):
-        config_root.write(root, jobs=jobs(), launcher=launcher, features=features)
-        config_root.check(root)
-
-
-def reconfigure(old: Prefix, prefix: Prefix, *, say: Quiet = QUIET) -> Prefix:
-    """Write the configuration of ``prefix`` in place of ``old``'s, and then its record.
-
-    If that fails, the old one is put back.
-    """
-    try:
-        configure(prefix, say=say)
-    except BaseException:
-        with suppress(PrefixError):
-            configure(old, say=say)
-        raise
-    return prefixes.write(prefix)

@@ -11,9 +11,11 @@ from pathlib import Path
 from flatcar_prefix.errors import PrefixError
 from flatcar_prefix.lifecycle import uninstall
 from flatcar_prefix.lifecycle.request import Request
-from flatcar_prefix.prefix import model as prefixes, registry
+from flatcar_prefix.prefix import model as prefixes, record, registry
 from flatcar_prefix.prefix.model import Prefix
 from flatcar_prefix.repositories import find as repos
+from flatcar_prefix.repositories.profiles import choose_profile
+from flatcar_prefix.system.files import is_same
 from flatcar_prefix.toolchain import find as toolchains
 from flatcar_prefix.wrappers import files
 
@@ -65,7 +67,7 @@ def replaceable(asked: Request) -> tuple[Prefix, ...]:
 
 def _at(staging_dir: Path) -> Prefix | None:
     there = (staging_dir / prefixes.RECORD_NAME).is_file()
-    return prefixes.read(staging_dir) if there else None
+    return record.read(staging_dir) if there else None
 
 
 def _namesakes(asked: Request) -> Iterator[Prefix]:
@@ -77,7 +79,7 @@ def _namesakes(asked: Request) -> Iterator[Prefix]:
 
 
 def _is_among(directory: Path, others: Iterable[Path]) -> bool:
-    return any(directory == other or prefixes.is_same(directory, other) for other in others)
+    return any(directory == other or is_same(directory, other) for other in others)
 
 
 def _exists(old: Prefix, asked: Request) -> PrefixError:
@@ -131,7 +133,7 @@ def continued(old: Prefix, asked: Request) -> Prefix:
         repositories = repos.add_overlays(own, old.main_repo, asked.overlays)
     profile = old.profile
     if asked.profile is not None:
-        profile = repos.choose_profile(repositories, old.main_repo, old.board, asked.profile)
+        profile = choose_profile(repositories, old.main_repo, old.board, asked.profile)
     return replace(
         old,
         repositories=repositories,

@@ -9,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from flatcar_prefix.errors import PrefixError
-from flatcar_prefix.lifecycle import create
+from flatcar_prefix.lifecycle.configure import reconfigure
 from flatcar_prefix.prefix import locks, registry
-from flatcar_prefix.prefix.model import Prefix, Repository
+from flatcar_prefix.prefix.model import Prefix
+from flatcar_prefix.prefix.repository import Repository
 from flatcar_prefix.repositories import find as repos
 from flatcar_prefix.system.messages import QUIET, Quiet
 from flatcar_prefix.wrappers import files
@@ -63,7 +64,7 @@ def _change(
     """
     with locks.locked_prefix(prefix):
         now = registry.load(os.fspath(prefix.staging_dir))
-        changed = create.reconfigure(now, replace(now, repositories=wanted(now)), say=say)
+        changed = reconfigure(now, replace(now, repositories=wanted(now)), say=say)
         if changed.complete and changed.native_host:
             # They name the repositories, see hostrepos.
             files.generate(changed)

@@ -11,8 +11,9 @@ from pathlib import Path
 from flatcar_prefix.boards import Board, board as board_of
 from flatcar_prefix.errors import PrefixError, UsageError
 from flatcar_prefix.lifecycle import stages as bootstrapping
-from flatcar_prefix.prefix import model as prefixes
-from flatcar_prefix.system import places as sdks
+from flatcar_prefix.prefix import record
+from flatcar_prefix.prefix.names import check_eprefix, check_name
+from flatcar_prefix.system.places import Sdk
 
 BOOTSTRAPS = ("source", "import", "none")
 
@@ -42,7 +43,7 @@ class Request:
 
 
 def check(
-    sdk: sdks.Sdk,
+    sdk: Sdk,
     name: str,
     eprefix: str,
     *,
@@ -66,7 +67,7 @@ def check(
         raise UsageError(
             f"there is no bootstrap {bootstrap!r}", hint=f"Choose: {', '.join(BOOTSTRAPS)}."
         )
-    prefixes.check_name(name)
+    check_name(name)
     the_board = board_of(board)
     staging = check_place(staging_dir or sdk.staging_dir(the_board, name), "staging")
     recorded = None if force else _recorded_final(staging)
@@ -78,7 +79,7 @@ def check(
         )
     return Request(
         name=name,
-        eprefix=prefixes.check_eprefix(eprefix, directories=(staging, final)),
+        eprefix=check_eprefix(eprefix, directories=(staging, final)),
         board=the_board,
         staging_dir=staging,
         final_dir=final,
@@ -97,7 +98,7 @@ def check(
 def _recorded_final(staging: Path) -> Path | None:
     """Return the final directory of a prefix that is there, where it is readable."""
     try:
-        return prefixes.read(staging).final_dir
+        return record.read(staging).final_dir
     except (OSError, PrefixError):
         return None
 

@@ -14,12 +14,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from flatcar_prefix.config import root as config_root
+from flatcar_prefix.config.root import RUNTIME
 from flatcar_prefix.errors import BuildError, UsageError
-from flatcar_prefix.prefix import model as prefixes
+from flatcar_prefix.prefix import record
 from flatcar_prefix.prefix.model import Prefix
-from flatcar_prefix.system import places as sdks, process
+from flatcar_prefix.system import process
 from flatcar_prefix.system.messages import Quiet
+from flatcar_prefix.system.places import environment
+from flatcar_prefix.system.python import launch
 
 NO_PACKAGES = "none"
 
@@ -84,7 +86,7 @@ STAGES = (
     Stage(
         "final",
         "what programs need to run",
-        (Step(config_root.RUNTIME),),
+        (Step(RUNTIME),),
         final=True,
     ),
 )
@@ -189,7 +191,7 @@ def bootstrap(
         run_stage(prefix, stage, label=label, say=say, update=update)
         if stage.name not in prefix.stages_done:
             done = (*prefix.stages_done, stage.name)
-            prefix = prefixes.write(replace(prefix, stages_done=done))
+            prefix = record.write(replace(prefix, stages_done=done))
     return prefix
 
 
@@ -226,13 +228,13 @@ def commands(prefix: Prefix, stage: Stage, *, update: bool = False) -> list[list
     else:
         steps = [(step.options, step.atoms) for step in stage.steps]
     only = () if stage.final else ("--stage",)
-    emerge = sdks.launch("emerge", os.fspath(prefix.staging_dir), *only)
+    emerge = launch("emerge", os.fspath(prefix.staging_dir), *only)
     common = ("--oneshot", "--quiet-build=y", "--color=n")
     return [[*emerge, *common, *options, *atoms] for options, atoms in steps]
 
 
 def _environment() -> Mapping[str, str]:
-    return {k: v for k, v in sdks.environment().items() if k not in LED_ASTRAY}
+    return {k: v for k, v in environment().items() if k not in LED_ASTRAY}
 
 
 _EMERGING = re.compile(

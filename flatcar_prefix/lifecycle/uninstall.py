@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flatcar_prefix.boards import BOARDS, board as board_of
-from flatcar_prefix.config import make_conf as makeconf
 from flatcar_prefix.errors import PrefixError
 from flatcar_prefix.prefix import model as prefixes, registry
-from flatcar_prefix.prefix.locks import filesystem_errors, locked_prefix
+from flatcar_prefix.prefix.locks import locked_prefix
 from flatcar_prefix.prefix.model import Prefix
-from flatcar_prefix.system import places as sdks
+from flatcar_prefix.system.files import GENERATED, filesystem_errors, is_same
 from flatcar_prefix.system.messages import QUIET, Quiet
+from flatcar_prefix.system.places import detect_sdk
 from flatcar_prefix.wrappers import files
 
 
@@ -63,7 +63,7 @@ def _refuse_another(
 
 def _refuse_unrecorded(name: str, board: str | None) -> None:
     """Raise :class:`PrefixError` for directories at a prefix's place that are no prefix."""
-    sdk = sdks.detect()
+    sdk = detect_sdk()
     boards = [board_of(board)] if board else BOARDS.values()
     places = [Path(name)] if "/" in name else [sdk.staging_dir(known, name) for known in boards]
     for directory in places:
@@ -94,7 +94,7 @@ def _staging_of(make_conf: Path) -> str | None:
     ``None`` for one that this program did not write.
     """
     text = make_conf.read_text(encoding="utf-8", errors="replace")
-    if makeconf.GENERATED not in text:
+    if GENERATED not in text:
         return None
     match = re.search(r'^FLATCAR_PREFIX_STAGING="(.*)"$', text, re.MULTILINE)
     return match[1] if match else ""
@@ -108,7 +108,7 @@ def _make_confs(root: Path, depth: int = 4) -> Iterator[Path]:
 
 def remove(prefix: Prefix, *, say: Quiet = QUIET) -> None:
     """Remove what was created for ``prefix``, the record last."""
-    sdk = sdks.detect()
+    sdk = detect_sdk()
     with filesystem_errors(prefix.staging_dir):
         if not (own := has_own_final(prefix)):
             say.warn(f"{prefix.final_dir} stays{whose(prefix.final_dir)}")
@@ -132,7 +132,7 @@ def has_own_final(prefix: Prefix) -> bool:
         return True
     staging = _staging_of(make_conf)
     return staging is not None and (
-        not _has_record(Path(staging)) or prefixes.is_same(Path(staging), prefix.staging_dir)
+        not _has_record(Path(staging)) or is_same(Path(staging), prefix.staging_dir)
     )
 
 

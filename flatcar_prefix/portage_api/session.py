@@ -8,7 +8,7 @@ is imported late, by the functions below.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,10 @@ from flatcar_prefix.errors import PrefixError
 if TYPE_CHECKING:
     from flatcar_prefix.prefix.model import Root
 
+
 OLDEST = "3.0.63"
+
+
 NEWEST_KNOWN = "3.0.83"
 
 
@@ -55,7 +58,7 @@ def _initialise_users(portage: Any, *, owner: bool) -> None:
     The first lock or the first file it writes would make it load the machine's own
     configuration, which there is none of, or another's, and complain.
     """
-    from flatcar_prefix.system.places import is_own_user, portage_user
+    from flatcar_prefix.system.users import is_own_user, portage_user
 
     user, group = portage_user()
     users = _Users(PORTAGE_USERNAME=user, PORTAGE_GRPNAME=group)
@@ -139,59 +142,6 @@ def load_trees(root: Root, *, env: Mapping[str, str] | None = None) -> Any:
         for name in ("vartree", "porttree", "bintree"):
             target[name]
         return target
-
-
-def write_atomic(path: Path, text: str, *, mode: int = 0o644) -> None:
-    """Write ``text`` to ``path`` so that nobody ever sees half of it.
-
-    The directory must exist. Unlike ``portage.util.write_atomic``, what is left when this
-    process is killed has a name that Portage does not read, and that the next try uses
-    again. Two processes must not write the same file at once.
-    """
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.chmod(mode)
-    temporary.replace(path)
-
-
-@contextmanager
-def silent() -> Iterator[None]:
-    """Within, Portage says errors only."""
-    util = import_portage().util
-    before = util.noiselimit
-    util.noiselimit = -1
-    try:
-        yield
-    finally:
-        util.noiselimit = before
-
-
-def is_cached(portdb: Any, cpv: str, ebuild: str, location: str) -> bool:
-    """Return whether the metadata of an ebuild are known without sourcing it.
-
-    ``portdbapi`` has no public way to ask; by this one it asks itself, in every version
-    from :data:`OLDEST` to :data:`NEWEST_KNOWN`. Of one that has no such method, everything
-    is taken to be cached: it is sourced when it is needed.
-    """
-    pull = getattr(portdb, "_pull_valid_cache", None)
-    return pull is None or pull(cpv, ebuild, location)[0] is not None
-
-
-def regenerate(portdb: Any, told: Callable[[str, bool], None], *, jobs: int) -> None:
-    """Source each ebuild that is not cached, ``jobs`` at once, as ``emerge --regen`` does.
-
-    ``told`` is called with each one and whether its metadata are known then. What versions
-    of Portage tell their consumer besides, and how often they try again, is left here.
-    """
-    from _emerge.MetadataRegen import MetadataRegen
-
-    def consumer(cpv: str, _repository: str, metadata: object, *_details: object) -> None:
-        told(str(cpv), metadata is not None)
-
-    regen = MetadataRegen(portdb, consumer=consumer, max_jobs=jobs)
-    with silent():
-        regen.start()
-        regen.wait()
 
 
 def global_config_path() -> str:

@@ -28,9 +28,9 @@ def variables(prefix: Prefix, *, profile: Path = PROFILE) -> dict[str, str]:
     """
     if not prefix.native_host or not _is_in_one_of(prefix, profile):
         return {}
-    from flatcar_prefix.config import make_conf as makeconf
+    from flatcar_prefix.prefix.repository import repos_conf
 
-    text = makeconf.repos_conf(prefix.repositories, main_repo=prefix.main_repo)
+    text = repos_conf(prefix.repositories, main_repo=prefix.main_repo)
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     # Behind a line end of its own, so that a script may indent the lines, all alike.
     return {"PORTAGE_REPOSITORIES": "".join(f"\n{line}" for line in lines)}

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 from collections.abc import Iterator
@@ -14,31 +13,12 @@ from flatcar_prefix.boards import Board
 from flatcar_prefix.errors import PrefixError
 from flatcar_prefix.portage_api import session as portage_api
 from flatcar_prefix.prefix.model import Prefix
-from flatcar_prefix.system import places as sdks
+from flatcar_prefix.system.files import filesystem_errors
+from flatcar_prefix.system.places import Sdk, detect_sdk
 
 
 @contextmanager
-def filesystem_errors(place: Path) -> Iterator[None]:
-    """Within, what the file system refuses becomes a :class:`PrefixError`."""
-    from portage.exception import PortageException
-
-    try:
-        yield
-    except (OSError, PortageException) as error:
-        number = getattr(error, "errno", None)
-        if number == errno.ENOSPC or "No space" in str(error):
-            hint = f"Make room on the file system of {place}, and run the same command again."
-        elif number in (errno.EACCES, errno.EPERM, errno.EROFS):
-            hint = "Run it as root, or name directories that you can write to."
-        else:
-            hint = "Run the same command again when that is put right."
-        where = getattr(error, "filename", None) or place
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise PrefixError(f"cannot write {where}: {reason}", hint=hint) from error
-
-
-@contextmanager
-def locked(sdk: sdks.Sdk, name: str, board: Board, *directories: Path) -> Iterator[None]:
+def locked(sdk: Sdk, name: str, board: Board, *directories: Path) -> Iterator[None]:
     """Within, no other process sets up, changes or removes this prefix.
 
     Nor anything else in its ``directories``, which a prefix of another name might have
@@ -82,4 +62,4 @@ def _lock(path: Path, what: str) -> Iterator[None]:
 
 def locked_prefix(prefix: Prefix) -> AbstractContextManager[None]:
     """Return :func:`locked` for a prefix that is there."""
-    return locked(sdks.detect(), prefix.name, prefix.board, prefix.staging_dir, prefix.final_dir)
+    return locked(detect_sdk(), prefix.name, prefix.board, prefix.staging_dir, prefix.final_dir)

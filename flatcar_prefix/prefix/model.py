@@ -3,72 +3,27 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flatcar_prefix import __version__
-from flatcar_prefix.boards import Board, board
-from flatcar_prefix.errors import PrefixError, UsageError
+from flatcar_prefix.boards import Board
+from flatcar_prefix.errors import UsageError
 from flatcar_prefix.portage_api import session as portage_api
-from flatcar_prefix.prefix import environment as hostrepos, names as fhs
+from flatcar_prefix.prefix import environment as hostrepos
+from flatcar_prefix.prefix.repository import Repository
 
 if TYPE_CHECKING:
     from flatcar_prefix.wrappers.files import Wrapper
 
+
 RECORD_NAME = "flatcar-prefix.json"
-RECORD_FORMAT = 1
+
 
 KINDS = ("staging", "final")
-
-_NAME = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._+-]{0,63}")
-
-# Nothing that anything on the way takes for something else: ``,`` divides the words of -Wl,
-# ``%`` is a placeholder in repos.conf, ``=`` ends a name, ``@`` and ``~`` are for sed and sh.
-_EPREFIX = re.compile(r"(/[A-Za-z0-9._+-]+)+")
-
-
-def check_name(name: str) -> str:
-    """Return ``name`` when it can name a prefix, else raise :class:`UsageError`."""
-    if not _NAME.fullmatch(name):
-        raise UsageError(
-            f"{name!r} cannot be the name of a prefix",
-            hint="Use 1 to 64 of A-Z a-z 0-9 . _ + -, not beginning with a dot or a dash.",
-        )
-    return name
-
-
-def check_eprefix(eprefix: str, *, directories: Iterable[Path] = ()) -> str:
-    """Return ``eprefix`` without trailing slashes when a prefix can live there.
-
-    ``directories`` are those on the build machine that it must not lie inside of.
-    :class:`UsageError` otherwise.
-    """
-    path = re.sub(r"(?<=.)/+$", "", eprefix)
-    hint = "Give an absolute directory such as /usr/local/my-stuff or /opt/my-stuff."
-    if not path.startswith("/"):
-        raise UsageError(f"the prefix path {eprefix!r} is not absolute", hint=hint)
-    if not _EPREFIX.fullmatch(path) or {".", ".."} & set(path.split("/")):
-        raise UsageError(
-            f"the prefix path {eprefix!r} has a part that cannot be in one",
-            hint=hint + " Its parts have A-Z a-z 0-9 . _ + - and are not '..'.",
-        )
-    if path.count("/") < 2:
-        raise UsageError(f"{path} is a top-level directory of every system", hint=hint)
-    for directory in directories:
-        if Path(path) == directory or directory in Path(path).parents:
-            raise UsageError(
-                f"the prefix path {path} lies inside {directory}, which is of the build machine",
-                hint=hint,
-            )
-    if objection := fhs.objection(path):
-        raise UsageError(f"{objection}; a prefix cannot be there", hint=hint)
-    return path
 
 
 @dataclass(frozen=True)
@@ -95,17 +50,6 @@ class Toolchain:
     clang_cxx: str = ""
     clang_target: str = ""
     cflags: str = "-O2 -pipe"
-
-
-@dataclass(frozen=True)
-class Repository:
-    """An ebuild repository as it goes into repos.conf."""
-
-    name: str
-    location: Path
-    masters: tuple[str, ...] = ()
-    priority: int | None = None
-    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -270,72 +214,3 @@ class Root:
         if not bintree.populated:
             bintree.populate()
         return bintree
-
-
-def to_record(prefix: Prefix) -> str:
-    """Return the text of the record, JSON with sorted keys."""
-    data = asdict(replace(prefix, board=prefix.board.name))  # type: ignore[arg-type]
-    data["format"] = RECORD_FORMAT
-    return json.dumps(data, indent=2, sort_keys=True, default=os.fspath) + "\n"
-
-
-def from_record(text: str) -> Prefix:
-    """Return the prefix that a record describes; :class:`PrefixError` for a broken one."""
-    hint = "Remove the directories of the prefix, and set it up again."
-    try:
-        data = json.loads(text)
-        if data.pop("format") > RECORD_FORMAT:
-            raise PrefixError(
-                f"this prefix was made by a newer program, {data.get('written_by')}",
-                hint="Use that version, or make the prefix anew with --force.",
-            )
-        data["board"] = board(data["board"])
-        data["toolchain"] = Toolchain(**data["toolchain"])
-        data["repositories"] = tuple(_repository(r) for r in data["repositories"])
-        for key in ("staging_dir", "final_dir", "distdir", "depcachedir", "wrapper_dir"):
-            data[key] = Path(data[key])
-        data["stages_done"] = tuple(data["stages_done"])
-        known = {f.name for f in fields(Prefix)}
-        return Prefix(**{key: value for key, value in data.items() if key in known})
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise PrefixError(f"the record of the prefix is broken: {error}", hint=hint) from error
-
-
-def _repository(data: dict[str, Any]) -> Repository:
-    data["location"] = Path(data["location"])
-    data["masters"] = tuple(data["masters"])
-    data["aliases"] = tuple(data["aliases"])
-    return Repository(**data)
-
-
-def read(staging_dir: Path) -> Prefix:
-    """Return the prefix whose record is in ``staging_dir``.
-
-    By whatever path that is reached, the prefix is told by the path it was made with,
-    by which its wrappers know it, too. One that was moved is where it is now.
-    ``FileNotFoundError`` without a record; :class:`PrefixError` for the copy of a
-    prefix, which would speak for the original's final root and wrappers.
-    """
-    prefix = from_record((staging_dir / RECORD_NAME).read_text(encoding="utf-8"))
-    if prefix.staging_dir == staging_dir or is_same(prefix.staging_dir, staging_dir):
-        return prefix
-    if prefix.record_file.exists():
-        raise PrefixError(
-            f"{staging_dir} is a copy of the prefix {prefix.id} in {prefix.staging_dir}",
-            hint="Name the original; a copy is nobody's, and can be removed by rm -r.",
-        )
-    return replace(prefix, staging_dir=staging_dir)
-
-
-def is_same(one: Path, other: Path) -> bool:
-    """Return whether both are there and are one directory."""
-    try:
-        return one.samefile(other)
-    except OSError:
-        return False
-
-
-def write(prefix: Prefix) -> Prefix:
-    """Write the record, atomically, and return the prefix."""
-    portage_api.write_atomic(prefix.record_file, to_record(prefix))
-    return prefix

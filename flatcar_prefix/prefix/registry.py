@@ -10,17 +10,17 @@ from pathlib import Path
 
 from flatcar_prefix.boards import BOARDS, DEFAULT_BOARD, board as board_of
 from flatcar_prefix.errors import PrefixError
-from flatcar_prefix.prefix import model as prefixes
+from flatcar_prefix.prefix import record
 from flatcar_prefix.prefix.model import Prefix
-from flatcar_prefix.system import places as sdks
+from flatcar_prefix.system.places import Sdk, detect_sdk
 
 
-def links_dir(sdk: sdks.Sdk) -> Path:
+def links_dir(sdk: Sdk) -> Path:
     """Return where links to the staging directories at unusual places are."""
     return sdk.state_dir / "prefixes"
 
 
-def remember(sdk: sdks.Sdk, prefix: Prefix) -> None:
+def remember(sdk: Sdk, prefix: Prefix) -> None:
     """Note where a prefix is whose staging directory is not at its usual place."""
     links_dir(sdk).mkdir(parents=True, exist_ok=True)
     link = links_dir(sdk) / prefix.id
@@ -28,7 +28,7 @@ def remember(sdk: sdks.Sdk, prefix: Prefix) -> None:
     link.symlink_to(prefix.staging_dir)
 
 
-def _staging_dirs(sdk: sdks.Sdk) -> Iterator[Path]:
+def _staging_dirs(sdk: Sdk) -> Iterator[Path]:
     for board in BOARDS.values():
         yield from _entries(sdk.staging_dir(board, "x").parent)
     yield from (Path(os.readlink(link)) for link in _entries(links_dir(sdk)))
@@ -42,18 +42,18 @@ def _entries(directory: Path) -> list[Path]:
         return []
 
 
-def forget(sdk: sdks.Sdk, prefix: Prefix) -> None:
+def forget(sdk: Sdk, prefix: Prefix) -> None:
     """Undo :func:`remember`."""
     (links_dir(sdk) / prefix.id).unlink(missing_ok=True)
 
 
 def list_prefixes(*, scripts_dir: Path | str | None = None) -> list[Prefix]:
     """Return all prefixes of this machine that have a readable record, by name."""
-    sdk = sdks.detect(scripts_dir=Path(scripts_dir) if scripts_dir else None)
+    sdk = detect_sdk(scripts_dir=Path(scripts_dir) if scripts_dir else None)
     found: dict[Path, Prefix] = {}
     for directory in _staging_dirs(sdk):
         try:
-            found[directory] = prefixes.read(directory)
+            found[directory] = record.read(directory)
         except (OSError, PrefixError):
             continue
     return sorted(found.values(), key=lambda p: (p.name, p.board.name))
@@ -93,7 +93,7 @@ def load(name: str, *, board: str | None = None, complete: bool = False) -> Pref
 def load_from(directory: Path | str) -> Prefix:
     """Return the prefix in a staging directory; :class:`PrefixError` when there is none."""
     try:
-        return prefixes.read(Path(os.path.realpath(directory)))
+        return record.read(Path(os.path.realpath(directory)))
     except OSError as error:
         raise PrefixError(
             f"there is no prefix in {directory}: {error.strerror}",
@@ -108,6 +108,6 @@ def setup_command(prefix: Prefix) -> str:
         words.append(f"--board={prefix.board.name}")
     if prefix.bootstrap != "source":
         words.append(f"--bootstrap={prefix.bootstrap}")
-    if prefix.staging_dir != sdks.detect().staging_dir(prefix.board, prefix.name):
+    if prefix.staging_dir != detect_sdk().staging_dir(prefix.board, prefix.name):
         words.append(f"--staging_dir={prefix.staging_dir}")
     return shlex.join([*words, prefix.name, prefix.eprefix])

@@ -16,9 +16,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from flatcar_prefix.portage_api import session as portage_api
-from flatcar_prefix.prefix.model import Prefix, Repository
+from flatcar_prefix.prefix.model import Prefix
+from flatcar_prefix.prefix.repository import Repository
 from flatcar_prefix.repositories.find import ROLES
+from flatcar_prefix.system.files import write_atomic
 
 SOURCES = (
     ("gentoo-subset", "coreos/config/portage", "gentoo-"),
@@ -94,7 +95,7 @@ def write(config_dir: Path, prefix: Prefix) -> None:
         path = config_dir / name
         if not path.exists() or path.read_text(encoding="utf-8").startswith(ORIGIN):
             path.parent.mkdir(parents=True, exist_ok=True)
-            portage_api.write_atomic(path, text)
+            write_atomic(path, text)
     _link_patches(config_dir / "patches", patches(prefix.repositories))
 
 

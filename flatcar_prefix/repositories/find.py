@@ -8,12 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from flatcar_prefix.boards import PREFIX_FEATURES, Board
-from flatcar_prefix.config import make_conf as makeconf
 from flatcar_prefix.errors import PrefixError, UsageError
 from flatcar_prefix.portage_api import session as portage_api
-from flatcar_prefix.prefix.model import Repository
-from flatcar_prefix.system import places as sdks
+from flatcar_prefix.prefix.repository import Repository, check_location
+from flatcar_prefix.system.places import data_dir
 
 ROLES = {
     "gentoo-subset": ("gentoo-subset", "portage-stable"),
@@ -22,18 +20,21 @@ ROLES = {
 }
 """What each repository is for, and by which names it has gone (profiles/repo_name)."""
 
+
 TOOLCHAIN_ROLE = "prefix-toolchain"
 """The one repository that always is this program's: what stands between a toolchain and a
 prefix, such as the packages of an imported C library and of gcc's runtime."""
 
+
 PLACES = ("repos", "sdk_container/src/third_party")
 """Where a scripts checkout keeps them, the preferred layout first."""
 
+
 PREFIX_TOOLCHAIN_PRIORITY = 900
+
+
 PREFIX_OVERLAY_PRIORITY = 1000
 """Above all that the checkout has; custom overlays come above it, one by one."""
-
-COMPOSED = "composed"
 
 
 def read_repository(location: Path) -> Repository:
@@ -66,7 +67,7 @@ def read_repository(location: Path) -> Repository:
 
 def _refuse_unspellable(location: Path) -> None:
     try:
-        makeconf.check_location(location)
+        check_location(location)
     except ValueError as error:
         raise UsageError(
             str(error), hint="Name a directory without percent sign, line end, ' #' and ' ;'."
@@ -92,7 +93,7 @@ def find(scripts_dir: Path) -> tuple[tuple[Repository, ...], str]:
 
 def _toolchain_repository(scripts_dir: Path) -> Repository:
     """Return the checkout's own copy, as this program's checkout has, or this program's."""
-    own = [base / "repos" / TOOLCHAIN_ROLE for base in (scripts_dir, sdks.data_dir())]
+    own = [base / "repos" / TOOLCHAIN_ROLE for base in (scripts_dir, data_dir())]
     location = next((path for path in own if path.is_dir()), own[-1])
     return replace(read_repository(location), priority=PREFIX_TOOLCHAIN_PRIORITY)
 
@@ -200,72 +201,3 @@ def check_masters(repositories: Sequence[Repository]) -> None:
                     hint="Add that repository by --custom_ebuild_overlays, or correct "
                     f"{repository.location}/metadata/layout.conf.",
                 )
-
-
-def choose_profile(
-    repositories: Sequence[Repository], main_repo: str, board: Board, wanted: str | None
-) -> str:
-    """Return the profile to use, as ``repo:path``.
-
-    That is ``wanted`` (``[repo:]path``) or the board's first one that exists and is not
-    deprecated, else its first one that exists, else :data:`COMPOSED`: the board's
-    profile and the prefix features put together. :class:`PrefixError` when there is
-    nothing to choose from.
-    """
-    if wanted is not None:
-        return _wanted_profile(repositories, main_repo, wanted)
-    main = _by_name(repositories, main_repo)
-    existing = [p for p in board.profiles if profile_dir(main, p).is_dir()]
-    current = [p for p in existing if not (profile_dir(main, p) / "deprecated").exists()]
-    for path in current or existing:
-        return f"{main_repo}:{path}"
-    if composed_parents(main, board):
-        return COMPOSED
-    raise PrefixError(
-        f"{main_repo} has no profile for {board.name}",
-        hint=f"Name one by --profile; looked below {main.location}/profiles for "
-        f"{board.profiles[0]} and others.",
-    )
-
-
-def _wanted_profile(repositories: Sequence[Repository], main_repo: str, wanted: str) -> str:
-    name, colon, path = wanted.rpartition(":")
-    repository = _by_name(repositories, name if colon else main_repo)
-    directory = profile_dir(repository, path)
-    if not path or ".." in Path(path).parts or not directory.is_dir():
-        raise PrefixError(
-            f"there is no profile {path!r} in {repository.name}",
-            hint=f"Name a directory below {repository.location}/profiles.",
-        )
-    return f"{repository.name}:{path}"
-
-
-def _by_name(repositories: Sequence[Repository], name: str) -> Repository:
-    for repository in repositories:
-        if name in (repository.name, *repository.aliases):
-            return repository
-    known = ", ".join(r.name for r in repositories)
-    raise UsageError(f"there is no repository {name!r}", hint=f"Choose one of: {known}.")
-
-
-def profile_dir(repository: Repository, path: str) -> Path:
-    """Return the directory of a profile of that repository."""
-    return repository.location / "profiles" / path
-
-
-def profile_location(repositories: Sequence[Repository], profile: str) -> Path:
-    """Return the directory of a ``repo:path`` profile."""
-    name, _, path = profile.partition(":")
-    return profile_dir(_by_name(repositories, name), path)
-
-
-def composed_parents(main: Repository, board: Board) -> tuple[str, ...]:
-    """Return the parents, ``repo:path``, of a profile made for a board that has none.
-
-    Empty when the repository lacks either half.
-    """
-    base = [p for p in board.base_profiles if profile_dir(main, p).is_dir()]
-    features = [p for p in PREFIX_FEATURES if profile_dir(main, p).is_dir()]
-    if not base or not features:
-        return ()
-    return (f"{main.name}:{base[0]}", f"{main.name}:{features[0]}")

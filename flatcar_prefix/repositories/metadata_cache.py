@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flatcar_prefix.portage_api import session as portage_api
+from flatcar_prefix.portage_api import metadata, session as portage_api
 from flatcar_prefix.prefix.model import Prefix
 from flatcar_prefix.system.messages import Quiet
 
@@ -48,7 +48,7 @@ def _cached(portdb: Any, cpv: str) -> bool:
     path, location = portdb.findname2(cpv, myrepo=getattr(cpv, "repo", None))
     if path is None:
         return True
-    return portage_api.is_cached(portdb, cpv, path, location)
+    return metadata.is_cached(portdb, cpv, path, location)
 
 
 def warm(prefix: Prefix, *, jobs: int, say: Quiet) -> Outcome:
@@ -89,7 +89,7 @@ def _regenerate(prefix: Prefix, portdb: Any, jobs: int, say: Quiet) -> Outcome:
     total = sum(len(portdb.cp_list(cp)) for cp in portdb.cp_all())
     progress = _Progress(total, say)
     with portage_api.build_host(prefix.staging.environment().get("PORTAGE_OVERRIDE_EPREFIX")):
-        portage_api.regenerate(portdb, progress, jobs=jobs)
+        metadata.regenerate(portdb, progress, jobs=jobs)
     return Outcome(total, tuple(sorted(progress.failed)))
 
 

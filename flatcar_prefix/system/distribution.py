@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flatcar_prefix.system.places import CONTAINER_SCRIPTS
+CONTAINER_SCRIPTS = "mnt/host/source/src/scripts"
 
 
 def on_gentoo(root: Path = Path("/")) -> bool:

@@ -6,19 +6,15 @@ This is the one place that reads the environment.
 
 from __future__ import annotations
 
-import grp
 import os
-import pwd
-import stat
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from flatcar_prefix.boards import Board
-
-CONTAINER_SCRIPTS = "mnt/host/source/src/scripts"
-PACKAGE_DIR = Path(__file__).resolve().parents[1]
+from flatcar_prefix.system.distribution import CONTAINER_SCRIPTS
+from flatcar_prefix.system.python import PACKAGE_DIR
+from flatcar_prefix.system.users import portage_user
 
 
 @dataclass(frozen=True)
@@ -60,7 +56,7 @@ def data_dir() -> Path:
     return PACKAGE_DIR / "_data"
 
 
-def detect(
+def detect_sdk(
     *,
     scripts_dir: Path | None = None,
     root: Path = Path("/"),
@@ -131,68 +127,6 @@ def _own_dirs(root: Path, env: Mapping[str, str]) -> tuple[Path, Path]:
         Path(env.get("FLATCAR_PREFIX_CACHE_DIR", cache)),
         Path(env.get("FLATCAR_PREFIX_STATE_DIR", state)),
     )
-
-
-def portage_user() -> tuple[str, str]:
-    """Return the user and group that Portage drops privileges to.
-
-    The SDK's, or ``portage``, where the machine has it; else the caller's own, which
-    Portage takes as it is.
-    """
-    for user in ("sdk", "portage"):
-        if _exists(user, "portage"):
-            return user, "portage"
-    return _own_names()
-
-
-def is_own_user(user: str) -> bool:
-    """Return whether ``user`` is the caller."""
-    return _own_names()[0] == user
-
-
-def _own_names() -> tuple[str, str]:
-    """Return the caller's user and group; root's, whom Portage lets pass, where it has none."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
-    except KeyError:
-        return "root", "root"
-
-
-def _exists(user: str, group: str) -> bool:
-    try:
-        pwd.getpwnam(user)
-        grp.getgrnam(group)
-    except KeyError:
-        return False
-    return True
-
-
-def interpreter() -> str:
-    """Return the Python that runs this program, for the scripts that call it again.
-
-    By one name, whichever of its names this process was started by.
-    """
-    named = Path(sys.executable).with_name("python3")
-    return os.fspath(named) if named.exists() and named.samefile(sys.executable) else sys.executable
-
-
-def hidden_from_others() -> Path | None:
-    """Return the directory by which others cannot reach this program or its Python, if any."""
-    needed = (interpreter(), sys.base_prefix, sys.prefix, PACKAGE_DIR)
-    for path in (Path(os.path.realpath(place)) for place in needed):
-        for directory in reversed((path, *path.parents)):
-            if not directory.stat().st_mode & stat.S_IXOTH:
-                return directory
-    return None
-
-
-def launch(*words: str) -> list[str]:
-    """Return the command line that runs a module of this program with this Python.
-
-    ``words`` are the module's name and its arguments; without them, the part of the
-    command line that comes before.
-    """
-    return [interpreter(), "-I", os.fspath(PACKAGE_DIR / "launch.py"), *words]
 
 
 def environment() -> dict[str, str]:

@@ -8,7 +8,8 @@ import shutil
 from collections.abc import Mapping, Sequence
 
 from flatcar_prefix.errors import PrefixError
-from flatcar_prefix.system import places as sdks
+from flatcar_prefix.system.places import Sdk, detect_sdk, environment
+from flatcar_prefix.system.python import launch
 
 PASSED = (
     "ftp_proxy",
@@ -23,7 +24,7 @@ PASSED = (
 """Variables that arrive, beside this program's own."""
 
 
-def needed(sdk: sdks.Sdk, *, euid: int) -> bool:
+def needed(sdk: Sdk, *, euid: int) -> bool:
     """Return whether what changes a prefix must go through sudo here.
 
     The container's directories are root's. On other machines the caller may have
@@ -40,14 +41,14 @@ def command(words: Sequence[str], environ: Mapping[str, str]) -> list[str]:
     """
     kept = {k: v for k, v in environ.items() if k in PASSED or k.startswith("FLATCAR_PREFIX_")}
     assignments = [f"{name}={value}" for name, value in sorted(kept.items())]
-    return ["sudo", "--", "env", *assignments, *sdks.launch("flatcar-prefix", *words)]
+    return ["sudo", "--", "env", *assignments, *launch("flatcar-prefix", *words)]
 
 
 def become_root(words: Sequence[str]) -> None:
     """Run ``flatcar-prefix words`` as root in place of this process, where that is needed."""
-    if not needed(sdks.detect(), euid=os.geteuid()):
+    if not needed(detect_sdk(), euid=os.geteuid()):
         return
     if not shutil.which("sudo"):
         raise PrefixError("this needs root, and there is no sudo", hint="Run it again as root.")
-    argv = command(words, sdks.environment())
+    argv = command(words, environment())
     os.execvp(argv[0], argv)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from flatcar_prefix import launch
 from flatcar_prefix.errors import PrefixError
-from flatcar_prefix.system import places as sdks
+from flatcar_prefix.system.places import data_dir, user_config_dir
 
 SUFFIX = ".conf"
 ENTRIES = ("cross", "view", "module")
@@ -78,9 +78,9 @@ class DeclarationError(PrefixError):
 def directories(*, etc: Path = Path("/etc")) -> list[Path]:
     """Return where declarations are, those that win last."""
     return [
-        sdks.data_dir() / "wrappers",
+        data_dir() / "wrappers",
         etc / "flatcar-prefix/wrappers.d",
-        sdks.user_config_dir() / "wrappers.d",
+        user_config_dir() / "wrappers.d",
     ]
 
 

@@ -19,6 +19,7 @@ from flatcar_prefix.prefix.model import Prefix
 from flatcar_prefix.system import process
 from flatcar_prefix.wrappers import script, view
 from flatcar_prefix.wrappers.declaration import Tool, filled, tools as declared_tools
+from flatcar_prefix.wrappers.variables import ASTRAY
 
 IN_THE_WAY = "in-the-way"
 
@@ -128,7 +129,7 @@ def working(prefix: Prefix, tool: Tool) -> str:
         return ""
     root = prefix.root("staging" if tool.root == "both" else tool.root)
     values = script.placeholders(root)
-    env = {k: v for k, v in os.environ.items() if k not in script.ASTRAY}
+    env = {k: v for k, v in os.environ.items() if k not in ASTRAY}
     env |= script.environment(root, tool.entry)
     argv = [os.fspath(at), *(filled(word, values) for word in tool.probe)]
     if tool.entry == "view":

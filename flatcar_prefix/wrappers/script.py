@@ -14,69 +14,16 @@ from pathlib import Path
 
 from flatcar_prefix import __version__
 from flatcar_prefix.prefix.model import Prefix, Root
-from flatcar_prefix.system import places as sdks
+from flatcar_prefix.system.places import data_dir
+from flatcar_prefix.system.python import interpreter, launch
 from flatcar_prefix.wrappers import view
 from flatcar_prefix.wrappers.declaration import Tool, filled
+from flatcar_prefix.wrappers.variables import ASTRAY, MEANT
 
 TEMPLATE = "wrapper.sh.in"
+
+
 MARK = "flatcar-prefix wrapper"
-
-ASTRAY = (
-    # Another root, tree, board or Portage.
-    "ROOT", "SYSROOT", "EPREFIX", "EROOT", "ESYSROOT", "BROOT", "PORTAGE_CONFIGROOT",
-    "PORTAGE_OVERRIDE_EPREFIX", "PORTDIR", "PORTDIR_OVERLAY", "PORTAGE_REPOSITORIES",
-    "ARCH", "ABI", "DEFAULT_ABI", "CHOST", "CBUILD", "CTARGET",
-    # Another compiler, or programs beside it.
-    "CC", "CXX", "CPP", "FC", "F77", "AR", "AS", "LD", "NM", "RANLIB", "STRIP", "OBJCOPY",
-    "OBJDUMP", "READELF", "LDFLAGS", "BUILD_CC", "BUILD_CXX", "BUILD_CPP", "BUILD_LD",
-    "BUILD_AR", "BUILD_NM", "BUILD_PKG_CONFIG", "HOSTCC", "HOSTCXX", "COMPILER_PATH",
-    "GCC_EXEC_PREFIX", "CCC_OVERRIDE_OPTIONS",
-    # Headers and libraries of other places.
-    "CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "OBJC_INCLUDE_PATH",
-    "OBJCPLUS_INCLUDE_PATH", "LIBRARY_PATH", "LD_RUN_PATH", "LD_LIBRARY_PATH",
-    "PKG_CONFIG", "PKG_CONFIG_PATH", "PKG_CONFIG_LIBDIR", "PKG_CONFIG_SYSROOT_DIR",
-    "PKG_CONFIG_SYSTEM_INCLUDE_PATH", "PKG_CONFIG_SYSTEM_LIBRARY_PATH",
-    # What build systems are told of them.
-    "CONFIG_SITE", "CMAKE_TOOLCHAIN_FILE", "CMAKE_PREFIX_PATH", "CMAKE_INCLUDE_PATH",
-    "CMAKE_LIBRARY_PATH", "CMAKE_MODULE_PATH", "CMAKE_INSTALL_PREFIX", "MYMESONARGS",
-    "ACLOCAL_PATH", "DESTDIR",
-    # Modules of the caller's own interpreters.
-    "PYTHONPATH", "PYTHONHOME", "PERL5LIB", "PERL5OPT", "RUBYLIB", "RUBYOPT",
-)  # fmt: skip
-"""Variables of the caller's that would lead a tool to another root, tree or compiler."""
-
-USE_EXPAND = (
-    "ABI_MIPS", "ABI_S390", "ABI_X86", "ADA_TARGET", "ALSA_CARDS", "AMDGPU_TARGETS",
-    "APACHE2_MODULES", "APACHE2_MPMS", "CALLIGRA_FEATURES", "CAMERAS", "COLLECTD_PLUGINS",
-    "CPU_FLAGS_ARM", "CPU_FLAGS_PPC", "CPU_FLAGS_X86", "CURL_QUIC", "CURL_SSL",
-    "ENLIGHTENMENT_MODULES", "FFTOOLS", "GPSD_PROTOCOLS", "GRUB_PLATFORMS",
-    "GUILE_SINGLE_TARGET", "GUILE_TARGETS", "INPUT_DEVICES", "L10N", "LCD_DEVICES",
-    "LIBREOFFICE_EXTENSIONS", "LLVM_SLOT", "LLVM_TARGETS", "LUA_SINGLE_TARGET", "LUA_TARGETS",
-    "MONKEYD_PLUGINS", "NGINX_MODULES_HTTP", "NGINX_MODULES_MAIL", "NGINX_MODULES_STREAM",
-    "OFFICE_IMPLEMENTATION", "OPENMPI_FABRICS", "OPENMPI_OFED_FEATURES", "OPENMPI_RM",
-    "PHP_TARGETS", "POSTGRES_TARGETS", "PYTHON_SINGLE_TARGET", "PYTHON_TARGETS",
-    "QEMU_SOFTMMU_TARGETS", "QEMU_USER_TARGETS", "ROS_MESSAGES", "RUBY_TARGETS",
-    "SANE_BACKENDS", "UWSGI_PLUGINS", "VIDEO_CARDS", "VOICEMAIL_STORAGE", "XTABLES_ADDONS",
-)  # fmt: skip
-"""Variables that hold USE flags in Gentoo's profiles, but for what a profile alone says."""
-
-MEANT = (
-    "USE", "FEATURES", "ACCEPT_KEYWORDS", "ACCEPT_LICENSE", "ACCEPT_PROPERTIES",
-    "ACCEPT_RESTRICT", "MAKEOPTS", "NINJAOPTS", "MAKEFLAGS", "CFLAGS", "CXXFLAGS", "CPPFLAGS",
-    "FCFLAGS", "FFLAGS", "RUSTFLAGS", "GOFLAGS", "EXTRA_ECONF", "EXTRA_EMAKE", "MYCMAKEARGS",
-    "EMERGE_DEFAULT_OPTS", "QUICKPKG_DEFAULT_OPTS",
-    "EBUILD_DEFAULT_OPTS", "CONFIG_PROTECT", "CONFIG_PROTECT_MASK", "INSTALL_MASK",
-    "PKG_INSTALL_MASK", "BINPKG_FORMAT", "BINPKG_COMPRESS", "DISTDIR", "PKGDIR",
-    "PORTAGE_BINHOST", "PORTAGE_TMPDIR", "PORTAGE_NICENESS", "PORTAGE_DEBUG",
-    "PORTAGE_ELOG_CLASSES", "PORTAGE_ELOG_SYSTEM", "PORTAGE_USERNAME", "PORTAGE_GRPNAME",
-    "GENTOO_MIRRORS", "FETCHCOMMAND", "RESUMECOMMAND", "CLEAN_DELAY", "EMERGE_WARNING_DELAY",
-    "LINGUAS", *USE_EXPAND,
-    "NOCOLOR", "NO_COLOR", "COLUMNS", "DEBUG", "SOURCE_DATE_EPOCH", "CCACHE_DIR",
-    "http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy", "rsync_proxy",
-    "HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY", "RSYNC_PROXY",
-    "EDITOR", "PAGER",
-)  # fmt: skip
-"""Variables that a caller sets for the tool; sudo would drop them."""
 
 
 UNREACHED = (
@@ -85,12 +32,14 @@ UNREACHED = (
 )
 """What to do where ordinary users cannot reach this program's Python."""
 
+
 _CHOOSE = """\
 root=@ROOT@
 case ${1-} in
 --staging | --final) root=${1#--} ;;
 *) ;;
 esac"""
+
 
 _WHO = """\
 while read -r key _ uid _; do
@@ -105,6 +54,7 @@ if ! command -v unshare >/dev/null; then
 	exit 1
 fi"""
 
+
 _NO_NAMESPACES = """\
 for setting in user/max_user_namespaces kernel/unprivileged_userns_clone; do
 	setting=/proc/sys/${setting}
@@ -118,7 +68,7 @@ done"""
 
 def template() -> str:
     """Return what all wrappers are made of."""
-    return (sdks.data_dir() / "wrappers" / TEMPLATE).read_text(encoding="utf-8")
+    return (data_dir() / "wrappers" / TEMPLATE).read_text(encoding="utf-8")
 
 
 def text(prefix: Prefix, tool: Tool, template: str, *, works: str = "") -> str:
@@ -192,7 +142,7 @@ def help_text(prefix: Prefix, tool: Tool) -> str:
 
 def python_bin() -> str:
     """Return the directory beside this program's Python, where pip puts Portage's tools."""
-    return os.path.dirname(sdks.interpreter())
+    return os.path.dirname(interpreter())
 
 
 def candidates(prefix: Prefix, tool: Tool) -> list[str]:
@@ -235,13 +185,13 @@ def _missing(tool: Tool) -> str:
         return ""
     said = f" * {tool.name} is not installed here; it is in {tool.package}"
     # Where this program's Python cannot be reached, its directory is no witness.
-    gone = f'[ -z "${{tool}}" ] && [ -x {shlex.quote(sdks.interpreter())} ]'
+    gone = f'[ -z "${{tool}}" ] && [ -x {shlex.quote(interpreter())} ]'
     return f"if {gone}; then\n\techo {shlex.quote(said)} >&2\n\texit 127\nfi"
 
 
 def _reach(tool: Tool) -> str:
     """Return the shell code that says so where a tool is Python which the caller cannot reach."""
-    python = sdks.interpreter()
+    python = interpreter()
     said = f" * {python}, by which {tool.name} runs, cannot be reached by this user"
     code = (
         f"if ! [ -x {shlex.quote(python)} ]; then\n\techo {shlex.quote(said)} >&2\n"
@@ -320,12 +270,12 @@ def placeholders(root: Root) -> dict[str, str]:
 def _enter(prefix: Prefix, tool: Tool) -> str:
     """Return the shell code that sets the environment and becomes the tool."""
     if tool.module:
-        return _entered(prefix, tool, tool.entry, sdks.launch(tool.module))
+        return _entered(prefix, tool, tool.entry, launch(tool.module))
     real = _entered(prefix, tool, tool.entry, ["${tool}"])
     if not tool.stand_in:
         return real
     indented = "\n".join(f"\t{line}" if line else "" for line in real.split("\n"))
-    other = _entered(prefix, tool, "cross", sdks.launch(tool.stand_in))
+    other = _entered(prefix, tool, "cross", launch(tool.stand_in))
     return f'if [ -n "${{tool}}" ]; then\n{indented}\nfi\n{other}'
 
 

@@ -16,7 +16,9 @@ from pathlib import Path
 
 from flatcar_prefix.portage_api import session as portage_api
 from flatcar_prefix.prefix.model import Prefix, Root
-from flatcar_prefix.system import places as sdks
+from flatcar_prefix.system.files import write_atomic
+from flatcar_prefix.system.places import data_dir
+from flatcar_prefix.system.python import interpreter
 
 TEMPLATE = "enter.sh.in"
 
@@ -62,7 +64,7 @@ def command(root: Root, argv: Sequence[str]) -> list[str]:
 
 def enter_text(prefix: Prefix, globals_path: str) -> str:
     """Return the script that makes a view of its mount namespace, not marked yet."""
-    text = (sdks.data_dir() / "wrappers" / TEMPLATE).read_text(encoding="utf-8")
+    text = (data_dir() / "wrappers" / TEMPLATE).read_text(encoding="utf-8")
     values = {
         "ID": prefix.id,
         "EPREFIX": shlex.quote(prefix.eprefix),
@@ -70,7 +72,7 @@ def enter_text(prefix: Prefix, globals_path: str) -> str:
         "GLOBALS": shlex.quote(globals_path),
         "STAGING_EROOT": shlex.quote(os.fspath(prefix.staging.eroot)),
         "FINAL_EROOT": shlex.quote(os.fspath(prefix.final.eroot)),
-        "PYTHON": shlex.quote(sdks.interpreter()),
+        "PYTHON": shlex.quote(interpreter()),
         "FAILED": shlex.quote(f" * the view of the prefix {prefix.id} cannot be mounted"),
     }
     for key, value in values.items():
@@ -92,7 +94,7 @@ def write_places(prefix: Prefix, globals_path: str) -> None:
             link.unlink(missing_ok=True)
             link.symlink_to(target)
     if not (config / "repos.conf").exists():
-        portage_api.write_atomic(config / "repos.conf", "# Only the prefix's own repositories.\n")
+        write_atomic(config / "repos.conf", "# Only the prefix's own repositories.\n")
 
 
 def settings_file(name: str) -> Path:
@@ -110,7 +112,7 @@ def portage_python(prefix: Prefix) -> str:
     own = shlex.quote(f"{prefix.eprefix}/etc/etc-update.conf")
     return (
         "#!/bin/sh\n# @MARK@\n# etc-update calls portageq by this.\nset -eu\ncode=0\n"
-        f'{shlex.quote(sdks.interpreter())} "$@" || code=$?\n'
+        f'{shlex.quote(interpreter())} "$@" || code=$?\n'
         f"[ -e {own} ] || echo {shlex.quote(f'PORTAGE_CONFIGROOT={settings}/')}\n"
         'exit "${code}"\n'
     )

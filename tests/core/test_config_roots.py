@@ -12,8 +12,9 @@ import pytest
 from machine import InUse, Machine, Overlay, two_lines
 
 from flatcar_prefix.boards import BOARDS, PREFIX_FEATURES, board
-from flatcar_prefix.prefix.model import Repository, read as load
-from flatcar_prefix.repositories import find as repos
+from flatcar_prefix.prefix.record import read as load
+from flatcar_prefix.prefix.repository import Repository
+from flatcar_prefix.repositories.profiles import choose_profile
 
 WARNING = re.compile(
     r"!!!|warning|deprecated(?!-)|QA Notice|Traceback|unavailable repos|has been ignored",
@@ -167,17 +168,17 @@ class TestProfiles:
     def test_the_first_that_exists_is_chosen(self, tree: Repository, name: str) -> None:
         first, last = BOARDS[name].profiles[0], BOARDS[name].profiles[-1]
         self.make(tree, last)
-        assert repos.choose_profile([tree], "main", BOARDS[name], None) == f"main:{last}"
+        assert choose_profile([tree], "main", BOARDS[name], None) == f"main:{last}"
         self.make(tree, first)
-        assert repos.choose_profile([tree], "main", BOARDS[name], None) == f"main:{first}"
+        assert choose_profile([tree], "main", BOARDS[name], None) == f"main:{first}"
 
     @pytest.mark.parametrize("name", sorted(BOARDS))
     def test_a_deprecated_one_is_chosen_last(self, tree: Repository, name: str) -> None:
         paths = BOARDS[name].profiles
         self.make(tree, paths[0], paths[1], deprecated=True)
-        assert repos.choose_profile([tree], "main", BOARDS[name], None) == f"main:{paths[0]}"
+        assert choose_profile([tree], "main", BOARDS[name], None) == f"main:{paths[0]}"
         self.make(tree, paths[2])
-        assert repos.choose_profile([tree], "main", BOARDS[name], None) == f"main:{paths[2]}"
+        assert choose_profile([tree], "main", BOARDS[name], None) == f"main:{paths[2]}"
 
     def test_the_boards_and_the_prefix_features_are_composed(self, machine: Machine) -> None:
         default = machine.repos / "gentoo-subset/profiles/default/linux/amd64"

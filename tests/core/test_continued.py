@@ -11,7 +11,7 @@ import pytest
 from machine import InUse, Machine, Overlay, copy_repositories, snapshot, two_lines
 
 from flatcar_prefix.prefix import registry
-from flatcar_prefix.prefix.model import read
+from flatcar_prefix.prefix.record import read
 
 RECORD = "flatcar-prefix.json"
 PROFILE = "default/linux/amd64/23.0/no-multilib/prefix"

@@ -14,11 +14,13 @@ import pytest
 from machine import CHECKOUT
 
 from flatcar_prefix.boards import BOARDS, board
-from flatcar_prefix.config import build_host, make_conf as makeconf, root as config_root
+from flatcar_prefix.config import build_host, make_conf
+from flatcar_prefix.config.root import config_files, shared
 from flatcar_prefix.prefix import environment as hostrepos
-from flatcar_prefix.prefix.model import Prefix, Repository, Toolchain
+from flatcar_prefix.prefix.model import Prefix, Toolchain
+from flatcar_prefix.prefix.repository import Repository, repos_conf
 from flatcar_prefix.toolchain import find as toolchains
-from flatcar_prefix.toolchain.find import Layout
+from flatcar_prefix.toolchain.tools import HOST_TOOLS, Layout, tool_scripts
 
 GOLDEN = CHECKOUT / "tests/golden"
 LAUNCHER = ("/opt/venv/bin/python3", "-I", "/opt/flatcar-prefix/launch.py")
@@ -67,22 +69,22 @@ def generated(prefix: Prefix) -> dict[str, str]:
     """Return every generated text, by where it goes to."""
     texts: dict[str, str] = {}
     for root in (prefix.staging, prefix.final):
-        files = config_root.files(root, jobs=8, launcher=LAUNCHER, features=FEATURES)
+        files = config_files(root, jobs=8, launcher=LAUNCHER, features=FEATURES)
         for name, text in sorted(files.items()):
             texts[f"{root.config_dir}/{name}"] = text
-        texts[f"{root.config_dir}/make.conf.user"] = makeconf.make_conf_user(root)
-        for name, target in config_root.shared(root).items():
+        texts[f"{root.config_dir}/make.conf.user"] = make_conf.make_conf_user(root)
+        for name, target in shared(root).items():
             texts[f"{root.config_dir}/{name}"] = f"-> {target}\n"
     host = prefix.host_dir / "etc/portage"
-    texts[f"{host}/make.conf"] = build_host.make_conf(prefix, features=FEATURES)
-    texts[f"{host}/repos.conf"] = makeconf.repos_conf(
+    texts[f"{host}/make.conf"] = build_host.host_make_conf(prefix, features=FEATURES)
+    texts[f"{host}/repos.conf"] = repos_conf(
         prefix.repositories, main_repo=prefix.main_repo
     )
     provided = {"dev-lang/perl": "5.36.0", "dev-build/make": "4.3"}
     texts[f"{host}/profile/package.provided"] = build_host.package_provided(provided)
     gcc = Layout(Path("/usr/lib/gcc/x/12"), ("/usr/include/c++/12", "/usr/include/x/c++/12"))
     exec_prefix = f"{prefix.tools_dir.parent}/gcc/lib/gcc/"
-    for name, text in sorted(toolchains.tool_scripts(prefix, gcc, exec_prefix).items()):
+    for name, text in sorted(tool_scripts(prefix, gcc, exec_prefix).items()):
         texts[f"{prefix.tools_dir}/{name}"] = text
     return texts
 
@@ -104,7 +106,7 @@ def as_one(texts: dict[str, str]) -> str:
 @pytest.fixture
 def no_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every program is found, at the place where Debian has it; no name but GNU's own is."""
-    missing = set(toolchains.HOST_TOOLS)
+    missing = set(HOST_TOOLS)
 
     def which(name: str, *_args: object, **_options: object) -> str | None:
         if name in missing:

@@ -16,7 +16,7 @@ from machine import InUse, Machine, snapshot, two_lines
 import flatcar_prefix as fp
 from flatcar_prefix import boards
 from flatcar_prefix.prefix import locks
-from flatcar_prefix.system import places as sdks
+from flatcar_prefix.system.places import detect_sdk
 
 RECORD = "flatcar-prefix.json"
 
@@ -316,8 +316,9 @@ class TestRemoved:
         prefix = machine.setup("mounted")
         directory = prefix.staging_dir / "pkgs"
         code = (
-            "import sys; from flatcar_prefix import cli, removal\n"
-            "removal._mount_points = lambda text: []\n"
+            "import sys; from flatcar_prefix.cli import main as cli\n"
+            "from flatcar_prefix.lifecycle import uninstall\n"
+            "uninstall._mount_points = lambda text: []\n"
             "sys.exit(cli.main(['uninstall', 'mounted']))"
         )
         result = machine.run(*with_a_mount("-t tmpfs tmpfs", directory), sys.executable, "-c", code)
@@ -461,7 +462,7 @@ class TestAtOnce:
         for name, value in machine.places.items():
             monkeypatch.setenv(name, value)
         before = traces(machine)
-        with locks.locked(sdks.detect(), "busy", boards.board("amd64-usr")):
+        with locks.locked(detect_sdk(), "busy", boards.board("amd64-usr")):
             result = machine.try_setup("--bootstrap=none", "busy", "/usr/local/busy")
             assert result.returncode == 1
             what, to_do = two_lines(result)
@@ -499,7 +500,7 @@ class TestAtOnce:
             monkeypatch.setenv(name, value)
         place = machine.base / "shared"
         before = traces(machine)
-        with locks.locked(sdks.detect(), "busy", boards.board("amd64-usr"), place):
+        with locks.locked(detect_sdk(), "busy", boards.board("amd64-usr"), place):
             result = machine.try_setup(
                 "--bootstrap=none", f"--{which}_dir={place}", "free", "/usr/local/free"
             )
@@ -533,7 +534,7 @@ class TestAtOnce:
     ) -> None:
         for name, value in machine.places.items():
             monkeypatch.setenv(name, value)
-        with locks.locked(sdks.detect(), "busy", boards.board("amd64-usr")):
+        with locks.locked(detect_sdk(), "busy", boards.board("amd64-usr")):
             machine.setup("free")
 
 

@@ -23,7 +23,7 @@ from machine import (
 
 from flatcar_prefix.errors import PrefixError, UsageError
 from flatcar_prefix.portage_api import session as portage_api
-from flatcar_prefix.prefix import model as prefixes
+from flatcar_prefix.prefix.names import check_eprefix, check_name
 
 GOOD = ("--bootstrap=none", "good", "/usr/local/good")
 
@@ -224,9 +224,10 @@ class TestRepositories:
 
 def test_a_fault_of_the_programs_own_leaves_nothing_behind(machine: Machine) -> None:
     code = (
-        "import sys; from flatcar_prefix import cli, configroot\n"
+        "import sys; from flatcar_prefix.cli import main as cli\n"
+        "from flatcar_prefix.lifecycle import configure\n"
         "def fault(*args, **kw): raise ZeroDivisionError('fault')\n"
-        "configroot.check = fault\n"
+        "configure.check_config = fault\n"
         "cli.setup_prefix(sys.argv[1:])"
     )
     before = everything(machine)
@@ -467,7 +468,7 @@ NAME = st.from_regex(r"[A-Za-z0-9_+][A-Za-z0-9._+-]{0,63}", fullmatch=True)
 @given(name=NAME)
 @settings(deadline=None)
 def test_every_name_of_the_allowed_letters_is_accepted(name: str) -> None:
-    assert prefixes.check_name(name) == name
+    assert check_name(name) == name
 
 
 @given(name=st.text(max_size=70))
@@ -477,10 +478,10 @@ def test_every_name_of_the_allowed_letters_is_accepted(name: str) -> None:
 def test_no_other_name_is_accepted(name: str) -> None:
     allowed = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+-")
     if set(name) <= allowed and 0 < len(name) <= 64 and name[0] not in ".-":
-        assert prefixes.check_name(name) == name
+        assert check_name(name) == name
     else:
         with pytest.raises(UsageError):
-            prefixes.check_name(name)
+            check_name(name)
 
 
 @given(
@@ -493,14 +494,14 @@ def test_no_other_name_is_accepted(name: str) -> None:
 @settings(max_examples=400, deadline=None)
 def test_an_accepted_path_is_absolute_deep_enough_and_plain(eprefix: str) -> None:
     try:
-        path = prefixes.check_eprefix(eprefix)
+        path = check_eprefix(eprefix)
     except UsageError as error:
         assert error.hint
         return
     assert path == os.path.normpath(path)
     assert path.count("/") >= 2
     assert not any(c.isspace() or c in ":'\"\\`$%,=@~" for c in path)
-    assert prefixes.check_eprefix(path) == path
+    assert check_eprefix(path) == path
 
 
 @given(
@@ -511,7 +512,7 @@ def test_an_accepted_path_is_absolute_deep_enough_and_plain(eprefix: str) -> Non
 @settings(deadline=None)
 def test_every_plain_path_is_accepted(parts: list[str]) -> None:
     path = "/" + "/".join(parts)
-    assert prefixes.check_eprefix(f"{path}/") == path
+    assert check_eprefix(f"{path}/") == path
 
 
 def test_the_checkout_is_never_written_to() -> None:

@@ -9,7 +9,7 @@ import pytest
 from machine import InUse, Machine, Overlay, two_lines
 
 from flatcar_prefix.lifecycle import overlays
-from flatcar_prefix.prefix import model as prefixes
+from flatcar_prefix.prefix import record
 
 pytestmark = pytest.mark.needs_root
 
@@ -77,7 +77,7 @@ def test_two_who_change_them_at_the_same_time_lose_nothing(
 ) -> None:
     """Each has read the record before the other has written it."""
     prefix = machine.setup("o")
-    one, other = (prefixes.read(prefix.staging_dir) for _ in range(2))
+    one, other = (record.read(prefix.staging_dir) for _ in range(2))
     with pytest.MonkeyPatch.context() as patch:
         for name, value in machine.places.items():
             patch.setenv(name, value)

@@ -16,8 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from flatcar_prefix.boards import BOARDS
-from flatcar_prefix.prefix import model as prefixes
-from flatcar_prefix.prefix.model import Prefix, Repository, Toolchain
+from flatcar_prefix.prefix import record
+from flatcar_prefix.prefix.model import Prefix, Toolchain
+from flatcar_prefix.prefix.repository import Repository
 
 EPREFIX = "/usr/local/shipped"
 VERSION_SAID = "hello from the prefix"
@@ -147,7 +148,7 @@ def make(
     _package(prefix, "app-misc/hello-1.2-r3", "|| ( GPL-3 MIT )", ["usr", "etc/hello.conf", "bin"])
     for kind in (prefix.final, prefix.staging):
         kind.tmpdir.mkdir(parents=True, exist_ok=True)
-    return prefixes.write(prefix)
+    return record.write(prefix)
 
 
 def _write(path: Path, text: str, mode: int = 0o644) -> None:

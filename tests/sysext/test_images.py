@@ -20,7 +20,7 @@ import shipping_prefix
 from flatcar_prefix.errors import PrefixError
 from flatcar_prefix.image import selection as selection_module
 from flatcar_prefix.image.build import sysext
-from flatcar_prefix.image.formats.tool import FORMATS
+from flatcar_prefix.image.formats.table import FORMATS
 from flatcar_prefix.prefix.model import Prefix
 
 IMAGES = ("squashfs", "erofs", "ext4", "btrfs")
@@ -331,7 +331,7 @@ def test_a_tool_that_is_not_installed_is_named_with_its_package(
     own_prefix: Prefix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", os.fspath(tmp_path))
-    monkeypatch.setattr("flatcar_prefix.system.process.SBIN", ())
+    monkeypatch.setattr("flatcar_prefix.system.programs.SBIN", ())
     with pytest.raises(PrefixError, match="mksquashfs") as error:
         make(own_prefix, tmp_path / "out", "squashfs")
     assert "squashfs-tools" in error.value.hint

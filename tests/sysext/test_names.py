@@ -17,7 +17,9 @@ from hypothesis import given, strategies as st
 from flatcar_prefix.errors import PrefixError
 from flatcar_prefix.image.build import sysext
 from flatcar_prefix.image.formats import debugfs
-from flatcar_prefix.image.formats.tool import FORMATS, Job, squashfs_definitions
+from flatcar_prefix.image.formats.job import Job
+from flatcar_prefix.image.formats.squashfs import squashfs_definitions
+from flatcar_prefix.image.formats.table import FORMATS
 from flatcar_prefix.image.selection import Entry, Selection, in_order, select
 from flatcar_prefix.prefix.model import Prefix
 from flatcar_prefix.system import process

@@ -37,7 +37,7 @@ from flatcar_prefix.image import (
 )
 from flatcar_prefix.image.build import Options, sysext
 from flatcar_prefix.image.extension_release import Release, check
-from flatcar_prefix.image.formats.tool import FORMATS
+from flatcar_prefix.image.formats.table import FORMATS
 from flatcar_prefix.image.manifest import Package
 from flatcar_prefix.image.selection import select
 from flatcar_prefix.image.sysupdate import transfer

@@ -92,7 +92,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     import subprocess
 
     import flatcar_prefix
-    from flatcar_prefix.system import places as sdks
+    from flatcar_prefix.system.places import data_dir
 
     base = tmp_path_factory.mktemp("real")
     overlay = base / "overlay"
@@ -124,7 +124,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     hooks = prefix.host_dir / "usr/lib/install-qa-check.d"
     hooks.parent.mkdir(parents=True, exist_ok=True)
     if not hooks.exists():
-        hooks.symlink_to(sdks.data_dir() / "eclass-helpers/install-qa-check.d")
+        hooks.symlink_to(data_dir() / "eclass-helpers/install-qa-check.d")
 
     def ebuild(name: str, *phases: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -16,9 +16,9 @@ from flatcar_prefix.audit import qa_check
 from flatcar_prefix.audit.findings import Finding
 from flatcar_prefix.audit.waivers import read_waivers, reason_for
 from flatcar_prefix.errors import PrefixError
-from flatcar_prefix.system import places as sdks
+from flatcar_prefix.system.places import data_dir
 
-HOOK = sdks.data_dir() / "eclass-helpers/install-qa-check.d/60flatcar-prefix"
+HOOK = data_dir() / "eclass-helpers/install-qa-check.d/60flatcar-prefix"
 
 
 def test_a_build_that_would_not_be_self_contained_fails(real: SimpleNamespace) -> None:

@@ -20,7 +20,7 @@ from flatcar_prefix.audit.findings import Finding, Report
 from flatcar_prefix.audit.tree import Tree
 from flatcar_prefix.audit.vdb_owners import Owners
 from flatcar_prefix.errors import PrefixError
-from flatcar_prefix.prefix.model import read
+from flatcar_prefix.prefix.record import read
 
 EPREFIX = "/opt/verify-test"
 

@@ -17,7 +17,7 @@ from tooling import checked, declare
 import flatcar_prefix as fp
 from flatcar_prefix.boards import BOARDS
 from flatcar_prefix.errors import PrefixError
-from flatcar_prefix.prefix import model as prefixes
+from flatcar_prefix.prefix import record
 from flatcar_prefix.prefix.model import Prefix
 from flatcar_prefix.wrappers import declaration, files
 from flatcar_prefix.wrappers.files import read_mark
@@ -168,7 +168,7 @@ def test_what_somebody_else_has_at_a_short_name_is_to_be_moved_away(bare: InUse,
 
 @pytest.fixture
 def crowd(viewed: InUse, tmp_path: Path) -> Crowd:
-    return Crowd(prefixes.read(viewed.staging_dir), tmp_path)
+    return Crowd(record.read(viewed.staging_dir), tmp_path)
 
 
 @dataclass
@@ -195,7 +195,7 @@ class Crowd:
     def setup(self, name: str, board: str = "amd64-usr") -> None:
         prefix = self.get(name, board)
         prefix.staging_dir.mkdir()
-        files.generate(prefixes.write(prefix), self.tools)
+        files.generate(record.write(prefix), self.tools)
 
     def uninstall(self, name: str, board: str = "amd64-usr") -> None:
         list(files.remove(self.get(name, board)))
@@ -255,7 +255,7 @@ def test_what_a_deleted_prefix_left_may_be_replaced(crowd: Crowd) -> None:
     old = crowd.get("again")
     elsewhere = replace(old, staging_dir=crowd.base / "elsewhere")
     elsewhere.staging_dir.mkdir()
-    prefixes.write(elsewhere)
+    record.write(elsewhere)
     with pytest.raises(PrefixError, match="somebody else's"):
         files.generate(elsewhere, crowd.tools)
     shutil.rmtree(old.staging_dir)
@@ -273,7 +273,7 @@ def test_a_short_name_of_a_deleted_board_is_taken_over(crowd: Crowd) -> None:
 
 
 def test_a_wrapper_can_be_run_from_python(bare: InUse) -> None:
-    prefix = prefixes.read(bare.staging_dir)
+    prefix = record.read(bare.staging_dir)
     result = prefix.wrapper("portageq").run("envvar", "EPREFIX")
     assert (result.returncode, result.stdout) == (0, "/usr/local/bare\n")
     with pytest.raises(PrefixError, match="no wrapper is declared for 'nonesuch'"):

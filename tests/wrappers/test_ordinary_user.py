@@ -17,7 +17,7 @@ from machine import InUse, Machine, Run, two_lines
 from ordinary import hiding_python, reaching_python
 from tooling import ORDINARY
 
-from flatcar_prefix.system import places as sdks
+from flatcar_prefix.system.python import interpreter
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs_namespaces]
 
@@ -143,7 +143,7 @@ def test_a_python_that_the_user_cannot_reach_is_named(toolbox: InUse, tool: str)
     done = toolbox.machine.run(*hiding_python(toolbox.wrapper(tool), "--help"))
     assert done.returncode == 126
     said, to_do = two_lines(done)
-    assert f"{sdks.interpreter()}, by which {tool} runs, cannot be reached by this user" in said
+    assert f"{interpreter()}, by which {tool} runs, cannot be reached by this user" in said
     assert "chmod o+x" in to_do
 
 

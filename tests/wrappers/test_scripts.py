@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from machine import InUse, Machine, Run
 from tooling import ORDINARY, Recorded, Recorder, as_ordinary_user, declare
 
-from flatcar_prefix.prefix import model as prefixes
-from flatcar_prefix.wrappers import script
+from flatcar_prefix.prefix import record
+from flatcar_prefix.wrappers.variables import ASTRAY, MEANT
 
 CROSS = "[tool]\ndescription = records\npackage = app-misc/recorder\nroot = final\nentry = cross\n"
 ENTRIES = {
@@ -74,7 +74,7 @@ def test_only_the_first_word_chooses_a_root(recording: InUse, recorder: Recorder
 
 
 def test_cross_sets_what_points_at_the_root_and_nothing_else(recording: InUse, recorder: Recorder) -> None:
-    prefix = prefixes.read(recording.staging_dir)
+    prefix = record.read(recording.staging_dir)
     for root in (prefix.staging, prefix.final):
         got = call(recording, recorder, "crossed", f"--{root.kind}")
         before = recording.machine.environment()
@@ -83,8 +83,8 @@ def test_cross_sets_what_points_at_the_root_and_nothing_else(recording: InUse, r
 
 
 def test_variables_that_would_lead_astray_are_put_right(recording: InUse, recorder: Recorder) -> None:
-    wrong = dict.fromkeys(script.ASTRAY, "/wrong")
-    prefix = prefixes.read(recording.staging_dir)
+    wrong = dict.fromkeys(ASTRAY, "/wrong")
+    prefix = record.read(recording.staging_dir)
     got = call(recording, recorder, "crossed", env=wrong)
     assert {k: v for k, v in got.env.items() if k in wrong} == prefix.final.environment()
     got = call(recording, recorder, "viewed", env=wrong)
@@ -104,25 +104,25 @@ LEADING_ELSEWHERE = """
 
 
 def test_what_leads_elsewhere_does_not_reach_the_tool(recording: InUse, recorder: Recorder) -> None:
-    ours = prefixes.read(recording.staging_dir).final.environment()
+    ours = record.read(recording.staging_dir).final.environment()
     got = call(recording, recorder, "crossed", env=dict.fromkeys(LEADING_ELSEWHERE, "/wrong"))
     assert {name: got.env[name] for name in LEADING_ELSEWHERE if name in got.env} == ours
 
 
 def test_no_variable_is_both_meant_and_leading_astray() -> None:
-    assert not set(script.ASTRAY) & set(script.MEANT)
-    assert len(set(script.MEANT)) == len(script.MEANT)
+    assert not set(ASTRAY) & set(MEANT)
+    assert len(set(MEANT)) == len(MEANT)
 
 
 def test_flags_of_all_languages_and_kinds_are_meant() -> None:
     flags = {"CFLAGS", "CXXFLAGS", "FCFLAGS", "FFLAGS", "RUSTFLAGS", "GOFLAGS", "USE"}
     expanded = {"CURL_SSL", "PHP_TARGETS", "LLVM_SLOT", "LUA_SINGLE_TARGET", "PYTHON_TARGETS", "ABI_X86"}
-    assert flags | expanded <= set(script.MEANT)
+    assert flags | expanded <= set(MEANT)
 
 
 @pytest.mark.parametrize("tool", ["crossed", "viewed"])
 def test_variables_that_the_caller_means_arrive(recording: InUse, recorder: Recorder, tool: str) -> None:
-    meant = {name: f"a 'b' \"c\" $d {name}\n" for name in script.MEANT if name != "COLUMNS"}
+    meant = {name: f"a 'b' \"c\" $d {name}\n" for name in MEANT if name != "COLUMNS"}
     got = call(recording, recorder, tool, env=meant)
     assert {name: got.env.get(name) for name in meant} == meant
 
@@ -249,7 +249,7 @@ needs_sudo = pytest.mark.skipif(not shutil.which("sudo"), reason="sudo is not he
 @pytest.mark.needs_root
 @needs_sudo
 def test_an_ordinary_user_becomes_root_and_takes_along_what_is_meant(recording: InUse, recorder: Recorder) -> None:
-    meant = {name: f"'{name}' \"%/\" (x) $y" for name in script.MEANT if name != "COLUMNS"}
+    meant = {name: f"'{name}' \"%/\" (x) $y" for name in MEANT if name != "COLUMNS"}
     words = ["--staging", "a b", "", "'", "line\nend", "-n", "*"]
     done = with_sudo(recording, recorder, *words, env={**meant, "ROOT": "/wrong", "CHOST": "wrong"})
     got = recorder.read(done)

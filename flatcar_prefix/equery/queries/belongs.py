@@ -11,9 +11,9 @@ import re
 from collections.abc import Callable, Iterable
 
 from flatcar_prefix.equery.arguments import Given, Option
-from flatcar_prefix.equery.cli import Session
 from flatcar_prefix.equery.cpv import Package, in_order
 from flatcar_prefix.equery.errors import QueryError
+from flatcar_prefix.equery.session import Session
 from flatcar_prefix.equery.vdb_contents import parse, shown
 
 OPERAND = "filename"

@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from flatcar_prefix.equery.arguments import Given, Option, number
-from flatcar_prefix.equery.cli import Session
 from flatcar_prefix.equery.cpv import Package
 from flatcar_prefix.equery.errors import NoMatches, QueryError
 from flatcar_prefix.equery.query import find_best, parse_query
+from flatcar_prefix.equery.session import Session
 
 OPTIONS = (
     Option("latest", "l", "only the latest entry"),

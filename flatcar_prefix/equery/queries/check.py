@@ -10,9 +10,9 @@ import os
 import stat
 
 from flatcar_prefix.equery.arguments import Given, Option
-from flatcar_prefix.equery.cli import Session
 from flatcar_prefix.equery.cpv import Package
 from flatcar_prefix.equery.query import Where, find, parse_query
+from flatcar_prefix.equery.session import Session
 from flatcar_prefix.equery.vdb_contents import Entry, parse
 
 OPTIONS = (

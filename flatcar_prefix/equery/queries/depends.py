@@ -8,11 +8,11 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from flatcar_prefix.equery.arguments import Given, Option, number
-from flatcar_prefix.equery.cli import Session
 from flatcar_prefix.equery.cpv import Package, loose_split
 from flatcar_prefix.equery.dependencies import (
     Dependency,
     Wanted,
+    bare_atom,
     dependencies,
     intersect,
     raw_dependencies,
@@ -22,6 +22,7 @@ from flatcar_prefix.equery.output import Screen
 from flatcar_prefix.equery.package_line import FORMAT_OPTION, line
 from flatcar_prefix.equery.query import Where, candidates, parse_query
 from flatcar_prefix.equery.root import Target
+from flatcar_prefix.equery.session import Session
 
 OPTIONS = (
     Option("all-packages", "a", "also packages that are not installed (slow)"),
@@ -145,10 +146,3 @@ def _atom_text(atom: Any, screen: Screen) -> str:
         flags = screen.useflag(",".join(atom.use.tokens))
         text += f"{screen.emph('[')}{flags}{screen.emph(']')}"
     return text
-
-
-def bare_atom(atom: Any) -> str:
-    """Operator, name and version."""
-    if atom.operator == "=*":
-        return f"={atom.cpv}*"
-    return f"{atom.operator or ''}{atom.cpv}"

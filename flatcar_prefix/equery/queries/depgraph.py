@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from flatcar_prefix.equery.arguments import Given, Option, number
-from flatcar_prefix.equery.cli import Session
-from flatcar_prefix.equery.dependencies import dependencies, raw_dependencies
+from flatcar_prefix.equery.dependencies import bare_atom, dependencies, raw_dependencies
 from flatcar_prefix.equery.package_line import mask_words
-from flatcar_prefix.equery.queries.depends import bare_atom
 from flatcar_prefix.equery.query import Where, find, find_best, parse_query
+from flatcar_prefix.equery.session import Session
 
 OPTIONS = (
     Option("no-atom", "A", "leave out the dependency atom"),

@@ -7,10 +7,10 @@ import os
 from collections.abc import Callable, Iterable
 
 from flatcar_prefix.equery.arguments import Given, Option
-from flatcar_prefix.equery.cli import Session
 from flatcar_prefix.equery.errors import BadOption
 from flatcar_prefix.equery.output import Screen
 from flatcar_prefix.equery.query import Where, find, parse_query
+from flatcar_prefix.equery.session import Session
 from flatcar_prefix.equery.vdb_contents import Entry, parse, shown
 
 RULES = ("dir", "obj", "sym", "dev", "path", "conf", "cmd", "doc", "man", "info", "fifo")

@@ -4,12 +4,18 @@
 from __future__ import annotations
 
 from flatcar_prefix.equery.arguments import Given, Option
-from flatcar_prefix.equery.cli import Session
 from flatcar_prefix.equery.cpv import Package
 from flatcar_prefix.equery.errors import Ambiguous, QueryError
-from flatcar_prefix.equery.package_line import FORMAT_NOTES, FORMAT_OPTION, WHERE_OPTIONS
-from flatcar_prefix.equery.queries.hasuse import flags, print_those, where_to_look
+from flatcar_prefix.equery.package_line import (
+    FORMAT_NOTES,
+    FORMAT_OPTION,
+    WHERE_OPTIONS,
+    flags,
+    print_those,
+    where_to_look,
+)
 from flatcar_prefix.equery.query import find, parse_query
+from flatcar_prefix.equery.session import Session
 
 OPERAND = "key [value]"
 OPTIONS = (

@@ -4,20 +4,24 @@
 from __future__ import annotations
 
 from flatcar_prefix.equery.arguments import Given, Option
-from flatcar_prefix.equery.cli import Session
-from flatcar_prefix.equery.cpv import Package
 from flatcar_prefix.equery.errors import QueryError
 from flatcar_prefix.equery.package_line import (
     FORMAT_NOTES,
     FORMAT_OPTION,
     WHERE_OPTIONS,
-    Description,
-    line,
+    flags,
+    print_those,
+    where_to_look,
 )
-from flatcar_prefix.equery.query import Where, find, parse_query
+from flatcar_prefix.equery.query import find, parse_query
+from flatcar_prefix.equery.session import Session
 
 OPERAND = "USE-flag"
+
+
 OPTIONS = (*WHERE_OPTIONS, FORMAT_OPTION, Option("installed", "i"))
+
+
 HELP_NOTES = FORMAT_NOTES
 
 
@@ -36,42 +40,9 @@ def run(given: Given, operands: list[str], session: Session) -> int:
     return 0 if found else 1
 
 
-def where_to_look(given: Given) -> Where:
-    return Where(
-        installed="exclude-installed" not in given,
-        tree="portage-tree" in given,
-        overlay="overlay-tree" in given,
-    )
-
-
-def flags(text: str) -> set[str]:
-    """Flags without the sign of their default."""
-    return {word.lstrip("+-") for word in text.split()}
-
-
 def _flags_of(cpv: str, session: Session) -> set[str]:
     """The flags that a package can be built with; none for an ebuild that cannot be read."""
     try:
         return flags(session.target.recorded(cpv, ["IUSE"])[0])
     except QueryError:
         return set()
-
-
-def print_those(
-    packages: list[Package], where: Where, template: str | None, session: Session
-) -> bool:
-    """Prints those packages that are where was looked; says if there was one."""
-    found = False
-    for package in packages:
-        text, description = line(package, session, template)
-        if _hidden(where, description):
-            continue
-        session.screen.out(text)
-        found = True
-    return found
-
-
-def _hidden(where: Where, description: Description) -> bool:
-    if where.tree == where.overlay:
-        return not where.tree and where.installed and not description.installed
-    return ("P" if where.tree else "O") not in description.location

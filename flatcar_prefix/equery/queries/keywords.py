@@ -10,9 +10,9 @@ from itertools import zip_longest
 from typing import Any, NamedTuple, NoReturn
 
 from flatcar_prefix.equery.arches import Arches, load_arches
-from flatcar_prefix.equery.cli import Session
 from flatcar_prefix.equery.errors import QueryError
 from flatcar_prefix.equery.output import Screen
+from flatcar_prefix.equery.session import Session
 
 _FIELDS = ("eapi", "unused", "slot")
 _EXTRA = "repo"

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 
 from flatcar_prefix.equery.arguments import Given, Option
-from flatcar_prefix.equery.cli import Session
 from flatcar_prefix.equery.cpv import Package
 from flatcar_prefix.equery.errors import NoMatches, QueryError
 from flatcar_prefix.equery.package_line import (
@@ -21,6 +20,7 @@ from flatcar_prefix.equery.package_line import (
     mask_level,
 )
 from flatcar_prefix.equery.query import Query, Where, find, parse_query
+from flatcar_prefix.equery.session import Session
 
 OPTIONS = (
     Option("duplicates", "d", "only packages of which several versions are installed"),

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 
 from flatcar_prefix.equery.arguments import Given, Option
-from flatcar_prefix.equery.cli import Session
 from flatcar_prefix.equery.cpv import Package
 from flatcar_prefix.equery.errors import NoMatches
 from flatcar_prefix.equery.metadata_xml import Maintainer, Metadata, Upstream, load
 from flatcar_prefix.equery.output import Screen
 from flatcar_prefix.equery.query import Query, find_best, find_in_tree, parse_query, repository
 from flatcar_prefix.equery.remote_ids import remote_url
+from flatcar_prefix.equery.session import Session
 
 OPTIONS = (
     Option("description", "d", "the long description"),

@@ -6,9 +6,9 @@ from __future__ import annotations
 import os
 
 from flatcar_prefix.equery.arguments import Given, Option
-from flatcar_prefix.equery.cli import Session
 from flatcar_prefix.equery.cpv import Package
 from flatcar_prefix.equery.query import Where, find, parse_query
+from flatcar_prefix.equery.session import Session
 from flatcar_prefix.equery.vdb_contents import parse
 
 OPTIONS = (

@@ -11,12 +11,12 @@ from glob import escape, glob
 from typing import NamedTuple
 
 from flatcar_prefix.equery.arguments import Given, Option
-from flatcar_prefix.equery.cli import Session
 from flatcar_prefix.equery.cpv import Package
 from flatcar_prefix.equery.errors import NoMatches
 from flatcar_prefix.equery.metadata_xml import Flag, Metadata, load
 from flatcar_prefix.equery.output import Screen
 from flatcar_prefix.equery.query import find_best, find_in_tree, parse_query
+from flatcar_prefix.equery.session import Session
 
 OPTIONS = (
     Option("all", "a", "all versions of the package"),

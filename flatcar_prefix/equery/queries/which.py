@@ -6,9 +6,9 @@ from __future__ import annotations
 import os
 
 from flatcar_prefix.equery.arguments import Given, Option
-from flatcar_prefix.equery.cli import Session
 from flatcar_prefix.equery.errors import NoMatches
 from flatcar_prefix.equery.query import find_in_tree, parse_query
+from flatcar_prefix.equery.session import Session
 
 OPTIONS = (
     Option("include-masked", "m", "the highest version, masked or not"),

@@ -6,13 +6,14 @@ from __future__ import annotations
 import os
 import shutil
 import tarfile
-from pathlib import Path
 from typing import IO, Literal
 
-from flatcar_prefix.errors import PrefixError
-from flatcar_prefix.image.selection import CAPABILITY, Entry, Selection
+from flatcar_prefix.image.formats.job import Job
+from flatcar_prefix.image.selection import CAPABILITY, Entry, Selection, changed
 
 _BLOCK = tarfile.BLOCKSIZE
+
+
 _CHUNK = 1 << 20
 
 
@@ -66,8 +67,6 @@ def copy(entry: Entry, out: IO[bytes]) -> None:
         raise changed(entry.source)
 
 
-def changed(path: Path) -> PrefixError:
-    return PrefixError(
-        f"{path} changed while it was read",
-        hint="Wait until nothing installs into the prefix, then make the image again.",
-    )
+def make_tar(job: Job) -> None:
+    with job.output.open("xb") as out:
+        write(job.selection, out)

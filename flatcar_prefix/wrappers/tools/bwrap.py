@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from flatcar_prefix.errors import PrefixError, UsageError
-from flatcar_prefix.prefix import model as prefixes
+from flatcar_prefix.prefix import record
 from flatcar_prefix.prefix.model import Root
-from flatcar_prefix.sandbox import run as sandbox
+from flatcar_prefix.sandbox import command
 from flatcar_prefix.system import messages
 
 NO_PROGRAM = "\0"
@@ -40,15 +40,15 @@ def main(argv: Sequence[str]) -> int:
     """Run ``argv`` and return the exit code of the program."""
     messages.flush_each_line()
     try:
-        prefix = prefixes.read(Path(argv[0]))
+        prefix = record.read(Path(argv[0]))
         parser = _Parser(prog=f"bwrap-prefix-{prefix.name}", allow_abbrev=False)
-        sandbox.add_arguments(parser)
+        command.add_arguments(parser)
         asked, _rest = parser.parse_known_args([*argv[2:], NO_PROGRAM])
         root = prefix.root("staging" if asked.staging else argv[1])
         words = [_shell(root)] if asked.program == NO_PROGRAM else []
         args = parser.parse_args([*argv[2:], *words])
         args.staging = root.kind == "staging"
-        return sandbox.run_cli(prefix, args)
+        return command.run_cli(prefix, args)
     except PrefixError as error:
         return messages.report(error)
 

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Load a root back through Portage and compare it with what was written."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import redirect_stderr
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flatcar_prefix.config import make_conf
+from flatcar_prefix.config.root import composed_directories, system_packages
+from flatcar_prefix.errors import MismatchError, PrefixError
+from flatcar_prefix.portage_api import session as portage_api
+from flatcar_prefix.prefix.model import Prefix, Root
+from flatcar_prefix.prefix.repository import Repository
+from flatcar_prefix.repositories.profiles import COMPOSED, profile_location
+from flatcar_prefix.toolchain.flags import ldflags
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What Portage must say of a root after its configuration was written."""
+
+    name: str
+    wanted: object
+    found: object
+
+
+def check_config(root: Root) -> None:
+    """Load ``root`` through Portage and compare; :class:`MismatchError` names differences."""
+    with redirect_stderr(io.StringIO()) as complaints:
+        settings = _load(root)
+        wrong = [e for e in expectations(root, settings) if e.wanted != e.found]
+    if wrong:
+        first = wrong[0]
+        more = f" (and {len(wrong) - 1} more)" if wrong[1:] else ""
+        raise MismatchError(
+            f"{root.kind}: Portage reads {first.name} as {first.found!r}, not as"
+            f" {first.wanted!r}{more}{_first_words(complaints.getvalue())}",
+            hint=_where_to_look(root),
+        )
+    sys.stderr.write(complaints.getvalue())
+
+
+def _where_to_look(root: Root) -> str:
+    """Return what to do about a difference: all but the profile is the user's, or ours.
+
+    What make.conf.user says when it is new differs from nothing, and goes again with a
+    prefix whose beginning fails.
+    """
+    prefix = root.prefix
+    files = zip(make_conf.user_files(root), (prefix.staging, root), strict=False)
+    if changed := [file for file, of in files if _is_changed(file, make_conf.make_conf_user(of))]:
+        return f"See {' and '.join(map(os.fspath, changed))}, and the profile {prefix.profile}."
+    if prefix.profile == COMPOSED:
+        where = " and ".join(map(os.fspath, composed_directories(prefix)))
+    else:
+        where = os.fspath(profile_location(prefix.repositories, prefix.profile))
+    return f"Name another profile by --profile, or correct {where} and its parents."
+
+
+def _is_changed(file: Path, text: str) -> bool:
+    return file.read_text(encoding="utf-8", errors="replace") != text
+
+
+def _first_words(complaints: str) -> str:
+    """Return what Portage had to say about it, should it have said anything."""
+    said = [line.lstrip("! ") for line in complaints.splitlines() if line.startswith("!!!")]
+    return f"; it says: {' '.join(said[:2])}" if said else ""
+
+
+def _load(root: Root) -> Any:
+    portage = portage_api.import_portage()
+    from portage.exception import PortageException
+
+    try:
+        return root.settings
+    except RecursionError as error:
+        raise PrefixError(
+            f"the parents of the profile {root.prefix.profile} loop",
+            hint="Correct their parent files, or name another profile by --profile.",
+        ) from error
+    except (PortageException, OSError) as error:
+        raise PrefixError(
+            f"Portage cannot load the {root.kind} root: {type(error).__name__}: {error}",
+            hint=f"Correct the profile {root.prefix.profile} or name another by --profile"
+            f" (Portage {portage.VERSION}).",
+        ) from error
+
+
+def expectations(root: Root, settings: Any) -> Iterator[Expected]:
+    """Yield each thing that Portage must have read as it was meant."""
+    prefix = root.prefix
+    wanted = {
+        "EPREFIX": prefix.eprefix,
+        "EROOT": f"{root.eroot}/",
+        "ROOT": f"{root.path}/",
+        "SYSROOT": f"{root.path}/",
+        "PORTAGE_CONFIGROOT": f"{root.eroot}/",
+        "ARCH": prefix.board.arch,
+        "CHOST": prefix.board.chost,
+        "CBUILD": prefix.toolchain.cbuild,
+        "DISTDIR": os.fspath(prefix.distdir),
+        "PKGDIR": os.fspath(root.pkgdir),
+        "PORT_LOGDIR": os.fspath(root.logdir),
+        "PORTAGE_TMPDIR": os.fspath(root.tmpdir),
+        "LDFLAGS": ldflags(prefix),
+    }
+    for name, value in wanted.items():
+        yield Expected(name, value, settings.get(name))
+    keywords = frozenset(settings.get("ACCEPT_KEYWORDS", "").split())
+    stable = {word for word in prefix.board.keywords if not word.startswith("-")}
+    dropped = {word[1:] for word in prefix.board.keywords if word.startswith("-")}
+    yield Expected("ACCEPT_KEYWORDS", stable, (keywords & (stable | dropped)))
+    yield from _expected_system(root, settings)
+    yield from _expected_profile(root, settings)
+    yield from _expected_repositories(prefix, settings)
+
+
+def _expected_system(root: Root, settings: Any) -> Iterator[Expected]:
+    wanted = {f"*{key}" for key in system_packages(root)}
+    found = {str(atom) for atom in settings.packages}
+    yield Expected("@system", wanted, found if root.kind == "final" else wanted & found)
+
+
+def _expected_profile(root: Root, settings: Any) -> Iterator[Expected]:
+    prefix = root.prefix
+    if prefix.profile == COMPOSED:
+        wanted = [*composed_directories(prefix), root.config_dir / "composed-profile"]
+    else:
+        wanted = [profile_location(prefix.repositories, prefix.profile)]
+    found = {os.path.realpath(path) for path in settings.profiles}
+    yield Expected("profile", os.path.realpath(wanted[-1]), os.path.realpath(settings.profile_path))
+    parents = {os.path.realpath(path) for path in wanted}
+    yield Expected("the profile's parents", parents, parents & found)
+
+
+def _expected_repositories(prefix: Prefix, settings: Any) -> Iterator[Expected]:
+    loaded = [settings.repositories[name] for name in settings.repositories.prepos_order]
+    wanted = tuple(r.name for r in prefix.repositories)
+    yield Expected("repositories", set(wanted), {r.name for r in loaded})
+    yield Expected("main-repo", prefix.main_repo, settings.repositories.mainRepo().name)
+    by_name = {r.name: r for r in loaded}
+    for repository in prefix.repositories:
+        if (found := by_name.get(repository.name)) is not None:
+            yield from _expected_repository(repository, found, prefix)
+
+
+def _expected_repository(wanted: Repository, found: Any, prefix: Prefix) -> Iterator[Expected]:
+    name = wanted.name
+    location = os.path.realpath(wanted.location)
+    yield Expected(f"{name}'s location", location, os.path.realpath(found.location))
+    masters = tuple(r.name for r in found.masters)
+    aliases = {a: r.name for r in prefix.repositories for a in (r.name, *r.aliases)}
+    yield Expected(f"{name}'s masters", tuple(aliases.get(m, m) for m in wanted.masters), masters)
+    if wanted.priority is not None:
+        yield Expected(f"{name}'s priority", wanted.priority, found.priority)

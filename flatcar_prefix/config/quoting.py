@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Quote values for make.conf, as ``portage.util.getconfig`` reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Section:
+    """Variables that belong together, and why they are there."""
+
+    comment: str
+    variables: Mapping[str, str | Sequence[str]]
+
+
+def quote(value: str) -> str:
+    """Return ``value`` so that ``portage.util.getconfig`` reads it back unchanged.
+
+    getconfig splits with shlex and then runs ``varexpand`` over what shlex has
+    unquoted, so two languages are written at once: backslashes and dollars for
+    varexpand, which keeps quotes but lets single ones switch expansion off, and
+    double quotes for shlex around it all. ``ValueError`` for what has no spelling
+    there: line ends and NUL.
+    """
+    if any(c in value for c in "\n\r\0"):
+        raise ValueError(f"{value!r} cannot be written to make.conf")
+    if value == "source":
+        # As a word of its own, getconfig would take it for a command, quoted or not; an
+        # escaped line end makes it another word, and varexpand takes it out again.
+        return '"source\\\\\n"'
+    inner = _protect_from_varexpand(value)
+    return '"' + inner.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _protect_from_varexpand(value: str) -> str:
+    out: list[str] = []
+    single = double = after_backslash = False
+    for char in value:
+        swallowed = after_backslash and char in "'\"$"
+        after_backslash = False
+        if swallowed or (single and char != "'"):
+            out.append(char)
+        elif char == "\\":
+            out.append("\\\\")
+            after_backslash = True
+        elif char == "$":
+            out.append("\\$")
+        else:
+            out.append(char)
+            single ^= char == "'" and not double
+            double ^= char == '"' and not single
+    return "".join(out)
+
+
+def assignments(variables: Mapping[str, str | Sequence[str]]) -> str:
+    """Return one line a variable; a sequence becomes one word a line."""
+    return "".join(f"{name}={_value(value)}\n" for name, value in variables.items())
+
+
+def _value(value: str | Sequence[str]) -> str:
+    if isinstance(value, str):
+        return quote(value)
+    return '"\n' + "".join(f"\t{quote(word)[1:-1]}\n" for word in value) + '"'

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Write the configuration roots of a prefix and check them through Portage."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from flatcar_prefix.config import build_host
+from flatcar_prefix.config.check import check_config
+from flatcar_prefix.config.root import missing_features, write_config
+from flatcar_prefix.errors import PrefixError
+from flatcar_prefix.portage_api import session as portage_api
+from flatcar_prefix.prefix import record
+from flatcar_prefix.prefix.model import Prefix
+from flatcar_prefix.system.messages import QUIET, Quiet
+from flatcar_prefix.system.python import launch
+from flatcar_prefix.toolchain.tools import write_tools
+
+
+def jobs() -> int:
+    """Return how many processes this machine runs at once."""
+    return len(os.sched_getaffinity(0))
+
+
+def configure(prefix: Prefix, *, say: Quiet = QUIET) -> None:
+    """Write the configuration roots and the tools of a prefix, and check them through Portage.
+
+    The user's own files there stay.
+    """
+    if portage_api.newer_than_known(version := portage_api.version()):
+        say.warn(f"Portage {version} is newer than {portage_api.NEWEST_KNOWN}, the newest known")
+    say("writing the configuration roots")
+    features = missing_features(prefix)
+    launcher = launch()
+    write_tools(prefix)
+    build_host.write(prefix, features=features)
+    for root in (prefix.staging, prefix.final):
+        write_config(root, jobs=jobs(), launcher=launcher, features=features)
+        check_config(root)
+
+
+def reconfigure(old: Prefix, prefix: Prefix, *, say: Quiet = QUIET) -> Prefix:
+    """Write the configuration of ``prefix`` in place of ``old``'s, and then its record.
+
+    If that fails, the old one is put back.
+    """
+    try:
+        configure(prefix, say=say)
+    except BaseException:
+        with suppress(PrefixError):
+            configure(old, say=say)
+        raise
+    return record.write(prefix)

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The record file, by which a prefix describes itself."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
+
+from flatcar_prefix.boards import board
+from flatcar_prefix.errors import PrefixError
+from flatcar_prefix.prefix.model import RECORD_NAME, Prefix, Toolchain
+from flatcar_prefix.prefix.repository import Repository
+from flatcar_prefix.system.files import is_same, write_atomic
+
+RECORD_FORMAT = 1
+
+
+def to_record(prefix: Prefix) -> str:
+    """Return the text of the record, JSON with sorted keys."""
+    data = asdict(replace(prefix, board=prefix.board.name))  # type: ignore[arg-type]
+    data["format"] = RECORD_FORMAT
+    return json.dumps(data, indent=2, sort_keys=True, default=os.fspath) + "\n"
+
+
+def from_record(text: str) -> Prefix:
+    """Return the prefix that a record describes; :class:`PrefixError` for a broken one."""
+    hint = "Remove the directories of the prefix, and set it up again."
+    try:
+        data = json.loads(text)
+        if data.pop("format") > RECORD_FORMAT:
+            raise PrefixError(
+                f"this prefix was made by a newer program, {data.get('written_by')}",
+                hint="Use that version, or make the prefix anew with --force.",
+            )
+        data["board"] = board(data["board"])
+        data["toolchain"] = Toolchain(**data["toolchain"])
+        data["repositories"] = tuple(_repository(r) for r in data["repositories"])
+        for key in ("staging_dir", "final_dir", "distdir", "depcachedir", "wrapper_dir"):
+            data[key] = Path(data[key])
+        data["stages_done"] = tuple(data["stages_done"])
+        known = {f.name for f in fields(Prefix)}
+        return Prefix(**{key: value for key, value in data.items() if key in known})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise PrefixError(f"the record of the prefix is broken: {error}", hint=hint) from error
+
+
+def _repository(data: dict[str, Any]) -> Repository:
+    data["location"] = Path(data["location"])
+    data["masters"] = tuple(data["masters"])
+    data["aliases"] = tuple(data["aliases"])
+    return Repository(**data)
+
+
+def read(staging_dir: Path) -> Prefix:
+    """Return the prefix whose record is in ``staging_dir``.
+
+    By whatever path that is reached, the prefix is told by the path it was made with,
+    by which its wrappers know it, too. One that was moved is where it is now.
+    ``FileNotFoundError`` without a record; :class:`PrefixError` for the copy of a
+    prefix, which would speak for the original's final root and wrappers.
+    """
+    prefix = from_record((staging_dir / RECORD_NAME).read_text(encoding="utf-8"))
+    if prefix.staging_dir == staging_dir or is_same(prefix.staging_dir, staging_dir):
+        return prefix
+    if prefix.record_file.exists():
+        raise PrefixError(
+            f"{staging_dir} is a copy of the prefix {prefix.id} in {prefix.staging_dir}",
+            hint="Name the original; a copy is nobody's, and can be removed by rm -r.",
+        )
+    return replace(prefix, staging_dir=staging_dir)
+
+
+def write(prefix: Prefix) -> Prefix:
+    """Write the record, atomically, and return the prefix."""
+    write_atomic(prefix.record_file, to_record(prefix))
+    return prefix

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Arguments that ``flatcar-prefix run`` and the bwrap wrapper share."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from flatcar_prefix.errors import UsageError
+from flatcar_prefix.prefix.model import Prefix
+from flatcar_prefix.sandbox.run import run
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``flatcar-prefix run``, the prefix's name aside."""
+    parser.add_argument("--staging", action="store_true", help="the staging root's programs")
+    parser.add_argument(
+        "--bind",
+        action="append",
+        default=[],
+        metavar="SOURCE[:TARGET][:ro]",
+        help="have this file or directory in there too",
+    )
+    parser.add_argument("--network", action="store_true", help="with the machine's network")
+    parser.add_argument(
+        "--setenv", action="append", default=[], metavar="NAME=VALUE", help="set this variable"
+    )
+    parser.add_argument(
+        "--trace-libs",
+        action="store_true",
+        help="print each library loaded and where from; fail if one came from outside",
+    )
+    parser.add_argument("program", help="by name, or by path on the target")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER)
+
+
+def run_cli(prefix: Prefix, args: argparse.Namespace) -> int:
+    """Run the program; its exit code is this program's."""
+    env = {key: os.environ[key] for key in ("TERM", "COLORTERM") if key in os.environ}
+    for text in args.setenv:
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            raise UsageError(f"{text!r} sets no variable", hint="Write it as NAME=VALUE.")
+        env[key] = value
+    return run(
+        prefix,
+        [args.program, *args.arguments],
+        bind=args.bind,
+        network=args.network,
+        trace_libs=args.trace_libs,
+        root_kind="staging" if args.staging else "final",
+        env=env,
+    )

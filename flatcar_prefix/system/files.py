@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Files: atomic writes, identity, and clear errors for what the file system refuses."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from flatcar_prefix.errors import PrefixError
+
+GENERATED = "# Written by flatcar-prefix; `flatcar-prefix setup` writes it again.\n"
+
+
+def write_atomic(path: Path, text: str, *, mode: int = 0o644) -> None:
+    """Write ``text`` to ``path`` so that nobody ever sees half of it.
+
+    The directory must exist. Unlike ``portage.util.write_atomic``, what is left when this
+    process is killed has a name that Portage does not read, and that the next try uses
+    again. Two processes must not write the same file at once.
+    """
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.chmod(mode)
+    temporary.replace(path)
+
+
+@contextmanager
+def filesystem_errors(place: Path) -> Iterator[None]:
+    """Within, what the file system refuses becomes a :class:`PrefixError`."""
+    from portage.exception import PortageException
+
+    try:
+        yield
+    except (OSError, PortageException) as error:
+        number = getattr(error, "errno", None)
+        if number == errno.ENOSPC or "No space" in str(error):
+            hint = f"Make room on the file system of {place}, and run the same command again."
+        elif number in (errno.EACCES, errno.EPERM, errno.EROFS):
+            hint = "Run it as root, or name directories that you can write to."
+        else:
+            hint = "Run the same command again when that is put right."
+        where = getattr(error, "filename", None) or place
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise PrefixError(f"cannot write {where}: {reason}", hint=hint) from error
+
+
+def is_same(one: Path, other: Path) -> bool:
+    """Return whether both are there and are one directory."""
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False

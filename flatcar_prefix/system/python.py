@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The Python that runs this program, and command lines that run it again."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from pathlib import Path
+
+PACKAGE_DIR = Path(__file__).resolve().parents[1]
+
+
+def interpreter() -> str:
+    """Return the Python that runs this program, for the scripts that call it again.
+
+    By one name, whichever of its names this process was started by.
+    """
+    named = Path(sys.executable).with_name("python3")
+    return os.fspath(named) if named.exists() and named.samefile(sys.executable) else sys.executable
+
+
+def hidden_from_others() -> Path | None:
+    """Return the directory by which others cannot reach this program or its Python, if any."""
+    needed = (interpreter(), sys.base_prefix, sys.prefix, PACKAGE_DIR)
+    for path in (Path(os.path.realpath(place)) for place in needed):
+        for directory in reversed((path, *path.parents)):
+            if not directory.stat().st_mode & stat.S_IXOTH:
+                return directory
+    return None
+
+
+def launch(*words: str) -> list[str]:
+    """Return the command line that runs a module of this program with this Python.
+
+    ``words`` are the module's name and its arguments; without them, the part of the
+    command line that comes before.
+    """
+    return [interpreter(), "-I", os.fspath(PACKAGE_DIR / "launch.py"), *words]

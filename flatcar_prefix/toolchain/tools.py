@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The tools of a prefix: the compiler and binutils under the board's names."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from flatcar_prefix.prefix.model import Prefix, Toolchain
+from flatcar_prefix.system import process
+from flatcar_prefix.system.files import write_atomic
+from flatcar_prefix.toolchain import build_systems, ldconfig
+from flatcar_prefix.toolchain.flags import driver_flags, raw_command
+
+BINUTILS = (
+    "addr2line ar as gprof ld ld.bfd ld.gold nm objcopy objdump ranlib readelf size strings strip"
+).split()
+
+
+HOST_TOOLS = {"gtar": "tar", "gmake": "make", "gsed": "sed", "gfind": "find", "gxargs": "xargs"}
+"""Names by which Portage and ebuilds call GNU tools, and what they are called elsewhere."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a gcc keeps its own files, and its C++ headers."""
+
+    directory: Path
+    """e.g. ``/usr/lib/gcc/x86_64-linux-gnu/12``."""
+    cxx_headers: tuple[str, ...]
+
+
+def layout(toolchain: Toolchain) -> Layout:
+    """Return where the compiler keeps its own files, as it says itself."""
+    dirs = process.run([toolchain.cc, "-print-search-dirs"], capture=True).stdout
+    install = next(line[9:] for line in dirs.splitlines() if line.startswith("install: "))
+    argv = [*raw_command(toolchain, toolchain.cxx), "-E", "-v", "-xc++", os.devnull]
+    said = process.run(argv, capture=True).stderr
+    listed = re.search(r"#include <...> search starts here:\n(.*?)End of search", said, re.DOTALL)
+    headers = [line.strip() for line in listed[1].splitlines()] if listed else []
+    cxx = tuple(os.path.realpath(h) for h in headers if "c++" in h or "g++-v" in h)
+    return Layout(Path(os.path.realpath(install)), cxx)
+
+
+def script(argv: Iterable[str], *, env: Mapping[str, str] | None = None, before: str = "") -> str:
+    """Return a script that calls ``argv`` with its own arguments, after ``before``."""
+    settings = "".join(f"{k}={shlex.quote(v)}\nexport {k}\n" for k, v in (env or {}).items())
+    return f'#!/bin/sh\n{before}{settings}exec {shlex.join(argv)} "$@"\n'
+
+
+def until_libc(prefix: Prefix, raw: Iterable[str]) -> str:
+    """Return the line of a script by which ``raw`` compiles until the prefix has a C library.
+
+    What comes before the C library, and that itself, is so compiled with the toolchain's
+    own sysroot: by whoever builds it, and with no step in between that could be forgotten.
+    """
+    libc = prefix.staging.eroot / "usr" / prefix.board.libdir / "libc.so"
+    return (
+        "# As long as there is no C library to link with, the toolchain's own is.\n"
+        f'[ -e {shlex.quote(os.fspath(libc))} ] || exec {shlex.join(raw)} "$@"\n'
+    )
+
+
+def write_tools(prefix: Prefix) -> None:
+    """Write the prefix's tools, the mirror of the compiler's directory, and what build
+    systems are told."""
+    tools = prefix.tools_dir
+    tools.mkdir(parents=True, exist_ok=True)
+    gcc = layout(prefix.toolchain)
+    mirror = tools.parent / "gcc"
+    exec_prefix = _mirror(gcc.directory, mirror, prefix.toolchain)
+    for name, text in tool_scripts(prefix, gcc, exec_prefix).items():
+        _write_script(tools / name, text)
+    share = build_systems.directory(prefix)
+    share.mkdir(exist_ok=True)
+    for name, text in build_systems.files(prefix).items():
+        write_atomic(share / name, text)
+
+
+def tool_scripts(prefix: Prefix, gcc: Layout, exec_prefix: str) -> dict[str, str]:
+    """Return the text of each tool of the prefix, by name."""
+    toolchain, chost = prefix.toolchain, prefix.board.chost
+    env = {"GCC_EXEC_PREFIX": exec_prefix}
+    flags = driver_flags(prefix)
+    cxx = [word for header in gcc.cxx_headers for word in ("-isystem", header)]
+    raw_cc, raw_cxx = (raw_command(toolchain, c) for c in (toolchain.cc, toolchain.cxx))
+    c = script([toolchain.cc, *flags], env=env, before=until_libc(prefix, raw_cc))
+    cplusplus = script([toolchain.cxx, *flags, *cxx], env=env, before=until_libc(prefix, raw_cxx))
+    raw_cpp = until_libc(prefix, [*raw_cc, "-E"])
+    scripts = {
+        f"{chost}-gcc": c,
+        f"{chost}-cc": c,
+        f"{chost}-g++": cplusplus,
+        f"{chost}-c++": cplusplus,
+        f"{chost}-cpp": script([toolchain.cc, "-E", *flags], env=env, before=raw_cpp),
+        f"{chost}-pkg-config": pkg_config_script(prefix),
+        f"{chost}-ldconfig": ldconfig.text(prefix),
+    }
+    if toolchain.clang:
+        scripts |= _clang_scripts(prefix, flags, cxx, exec_prefix)
+    for name in BINUTILS:
+        if tool := shutil.which(f"{toolchain.binutils_prefix}{name}"):
+            scripts[f"{chost}-{name}"] = script([tool])
+    for name in ("gcc-ar", "gcc-nm", "gcc-ranlib"):
+        if tool := shutil.which(f"{toolchain.binutils_prefix}{name}"):
+            scripts[f"{chost}-{name}"] = script([tool])
+    for name, real in HOST_TOOLS.items():
+        if not shutil.which(name) and (tool := shutil.which(real)):
+            scripts[name] = script([tool])
+    return scripts
+
+
+def _clang_scripts(
+    prefix: Prefix, flags: list[str], cxx: list[str], exec_prefix: str
+) -> dict[str, str]:
+    """Return clang's scripts: of gcc's files, too, it sees the mirror and no others."""
+    toolchain, chost = prefix.toolchain, prefix.board.chost
+    mirror = os.fspath(Path(exec_prefix).parents[1])
+    common = [
+        f"--target={toolchain.clang_target}",
+        f"--gcc-toolchain={mirror}",
+        "-Wno-unused-command-line-argument",
+        *flags,
+    ]
+    cc, cpp = toolchain.clang_cc, toolchain.clang_cxx
+    raw = {c: raw_command(toolchain, c) for c in (cc, cpp)}
+    return {
+        f"{chost}-clang": script([cc, *common], before=until_libc(prefix, raw[cc])),
+        f"{chost}-clang++": script([cpp, *common, *cxx], before=until_libc(prefix, raw[cpp])),
+        f"{chost}-cpp": script([cc, "-E", *common], before=until_libc(prefix, [*raw[cc], "-E"])),
+    }
+
+
+def pkg_config_script(prefix: Prefix) -> str:
+    """Return ``<chost>-pkg-config``: it sees the prefix's libraries and no others."""
+    usr = f"{prefix.staging.eroot}/usr"
+    env = {
+        "PKG_CONFIG_SYSROOT_DIR": os.fspath(prefix.staging.path),
+        "PKG_CONFIG_LIBDIR": f"{usr}/{prefix.board.libdir}/pkgconfig:{usr}/share/pkgconfig",
+        "PKG_CONFIG_SYSTEM_INCLUDE_PATH": f"{prefix.eprefix}/usr/include",
+        "PKG_CONFIG_SYSTEM_LIBRARY_PATH": f"{prefix.eprefix}/usr/{prefix.board.libdir}"
+        f":{prefix.eprefix}/{prefix.board.libdir}",
+    }
+    return "#!/bin/sh\nunset PKG_CONFIG_PATH\n" + script(["pkg-config"], env=env)[10:]
+
+
+def _mirror(directory: Path, mirror: Path, toolchain: Toolchain) -> str:
+    """Make the mirror of gcc's ``directory``; return what GCC_EXEC_PREFIX is to be.
+
+    GCC_EXEC_PREFIX names the directory two above, where gcc looks for
+    ``<machine>/<version>/``.
+    """
+    exec_prefix = mirror / "lib" / directory.parent.parent.name
+    here = exec_prefix / directory.parent.name / directory.name
+    shutil.rmtree(mirror, ignore_errors=True)
+    here.mkdir(parents=True)
+    for path in sorted(directory.iterdir()):
+        (here / path.name).symlink_to(os.path.realpath(path))
+    # gcc takes as and ld from beside itself, or from PATH, where another machine's may be.
+    for name in ("as", "ld"):
+        if (tool := shutil.which(f"{toolchain.binutils_prefix}{name}")) and not (
+            here / name
+        ).exists():
+            (here / name).symlink_to(os.path.realpath(tool))
+    return f"{exec_prefix}/"
+
+
+def _write_script(path: Path, text: str) -> None:
+    """Write a program; nothing ever sees half of it."""
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.chmod(0o755)
+    temporary.replace(path)
