@@ -6,7 +6,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from flatcar_prefix.version import __version__
 
 if TYPE_CHECKING:
     from flatcar_prefix.audit.api import verify as verify

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -21,6 +22,21 @@ from flatcar_prefix.system import process, programs, sudo
 from flatcar_prefix.system.places import Sdk, detect_sdk
 from flatcar_prefix.system.python import hidden_from_others, interpreter
 from flatcar_prefix.toolchain import find as toolchains
+
+HELP = "say what this machine has and lacks"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the verb."""
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.add_argument("--scripts-dir", type=Path)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the checks; 1 when something needed is missing."""
+    checks = examine(scripts_dir=args.scripts_dir)
+    print(as_json(checks) if args.json else as_text(checks), end="")
+    return 0 if all(check.ok or not check.needed for check in checks) else 1
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``flatcar-prefix sysext``: its arguments, and what it says."""
+"""``flatcar-prefix sysext``: make a system extension image of a prefix."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from flatcar_prefix.cli.parser import named_prefix, prefix_arguments
 from flatcar_prefix.errors import UsageError
 from flatcar_prefix.image.build import Options, sysext
 from flatcar_prefix.image.extension_release import ANY
@@ -17,9 +18,17 @@ from flatcar_prefix.image.sbom import SBOMS
 from flatcar_prefix.prefix.model import Prefix
 from flatcar_prefix.system import messages
 
+HELP = "make a system extension image of a prefix"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``flatcar-prefix sysext``, the prefix's name aside."""
+    """Add the arguments of the verb."""
+    prefix_arguments(parser)
+    add_options(parser)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add all options but those that name the prefix."""
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="the image (default: <name>.raw here)"
     )
@@ -110,8 +119,13 @@ def source_date_epoch(environment: Mapping[str, str]) -> int | None:
     return int(text)
 
 
-def run_cli(prefix: Prefix, args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Make the image and say where it is."""
+    return make_image(named_prefix(args), args)
+
+
+def make_image(prefix: Prefix, args: argparse.Namespace) -> int:
+    """Make the image of ``prefix`` and say where it is."""
     wanted = options(args, os.environ)
 
     def say(step: str) -> None:

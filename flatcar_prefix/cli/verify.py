@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the ``verify`` verb of flatcar-prefix calls."""
+"""``flatcar-prefix verify``: audit a prefix, or a directory."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,8 @@ from flatcar_prefix.audit.audit import audit
 from flatcar_prefix.audit.findings import Statistics
 from flatcar_prefix.audit.reporters import as_json, as_text
 from flatcar_prefix.audit.tree import Tree
-from flatcar_prefix.boards import Board
+from flatcar_prefix.boards import DEFAULT_BOARD, Board, board as board_named
+from flatcar_prefix.cli.parser import named_prefix, prefix_arguments
 from flatcar_prefix.errors import UsageError
 from flatcar_prefix.prefix.model import Root
 
@@ -23,8 +25,13 @@ _EVERY = 0.1
 _LIBCS = ("source", "import")
 
 
+HELP = "audit a prefix: is it self-contained?"
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the verb's own options; which prefix and which root are the caller's to ask."""
+    """Add the arguments of the verb."""
+    prefix_arguments(parser, optional=True, help_text="the prefix")
+    parser.add_argument("--staging", action="store_true", help="staging in place of final")
     parser.add_argument("--directory", type=Path, help="a directory to look at, in place of a root")
     parser.add_argument("--eprefix", help="where in --directory the prefix is")
     parser.add_argument(
@@ -44,7 +51,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strict", action="store_true", help="make errors of warnings")
 
 
-def run(
+def run(args: argparse.Namespace) -> int:
+    """Audit the root or the directory that the arguments name."""
+    if args.staging and args.directory:
+        raise UsageError(
+            "--staging cannot be combined with --directory",
+            hint="Give one of them: a root of the prefix, or a directory in its place.",
+        )
+    prefix = named_prefix(args) if args.name else None
+    return audit_and_print(
+        prefix.root("staging" if args.staging else "final") if prefix else None,
+        args.directory,
+        args.eprefix,
+        prefix.board if prefix else board_named(args.board or DEFAULT_BOARD),
+        json=args.json,
+        strict=args.strict,
+        forbid=args.forbid,
+        libc=args.libc,
+        stdout=sys.stdout,
+        stderr=sys.stderr,
+    )
+
+
+def audit_and_print(
     prefix_root: Root | None,
     directory: Path | None,
     eprefix: str | None,

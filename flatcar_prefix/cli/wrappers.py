@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``flatcar-prefix wrappers <name> [--list|--check] [--json]``."""
+"""``flatcar-prefix wrappers``: write, list or check the wrappers of a prefix."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from flatcar_prefix.cli.parser import named_prefix, prefix_arguments
 from flatcar_prefix.prefix.model import Prefix
 from flatcar_prefix.system import messages
 from flatcar_prefix.system.files import filesystem_errors
 from flatcar_prefix.wrappers import declaration, files, script
-from flatcar_prefix.wrappers.files import Wrapper
+from flatcar_prefix.wrappers.files import DeclaredWrapper
+
+HELP = "write, list or check the wrappers of a prefix"
 
 
 @dataclass(frozen=True)
@@ -34,20 +37,22 @@ class Listed:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the verb's arguments, the prefix's name aside."""
+    """Add the arguments of the verb."""
+    prefix_arguments(parser)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--list", action="store_true", help="show each wrapper and what it calls")
     what.add_argument("--check", action="store_true", help="find what is not as it should be")
     parser.add_argument("--json", action="store_true", help="as JSON, for programs")
 
 
-def is_changing(args: argparse.Namespace) -> bool:
+def changes(args: argparse.Namespace) -> bool:
     """Return whether wrappers are going to be written."""
     return not (args.list or args.check)
 
 
-def run_cli(prefix: Prefix, args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Write the wrappers, list them or check them; return the exit code."""
+    prefix = named_prefix(args)
     if args.list:
         return _list(prefix, as_json=args.json)
     if args.check:
@@ -83,7 +88,7 @@ def listed(prefix: Prefix) -> list[Listed]:
     return [_listed(wrapper) for wrapper in files.wrappers(prefix)]
 
 
-def _listed(wrapper: Wrapper) -> Listed:
+def _listed(wrapper: DeclaredWrapper) -> Listed:
     prefix, tool = wrapper.prefix, wrapper.tool
     at = files.working(prefix, tool) if tool.probe else script.found(prefix, tool)
     if tool.module and (at or not tool.commands):

@@ -79,7 +79,8 @@ def _load(root: Root) -> Any:
     from portage.exception import PortageException
 
     try:
-        return root.settings
+        # Not root.settings, which may have been loaded before this configuration was written.
+        return portage_api.load_trees(root.environment())["vartree"].settings
     except RecursionError as error:
         raise PrefixError(
             f"the parents of the profile {root.prefix.profile} loop",

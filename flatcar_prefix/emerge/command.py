@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,14 +27,7 @@ def main(argv: Sequence[str]) -> int:
     """Run emerge for the prefix whose staging directory is ``argv[0]``; return the exit code."""
     messages.flush_each_line()
     try:
-        prefix = record.read(Path(argv[0]))
-        return emerge(prefix, argv[1:])
-    except FileNotFoundError:
-        error = PrefixError(
-            f"there is no prefix in {argv[0]} any more",
-            hint="Remove this wrapper, or set the prefix up again.",
-        )
-        return messages.report(error)
+        return emerge(_read_prefix(argv[0]), argv[1:])
     except PrefixError as error:
         return messages.report(error)
     except KeyboardInterrupt:
@@ -44,13 +38,26 @@ def main(argv: Sequence[str]) -> int:
         portage_api.run_exit_functions()
 
 
+def _read_prefix(staging_dir: str) -> Prefix:
+    """Return the prefix in a staging directory; :class:`PrefixError` when it has no record."""
+    try:
+        return record.read(Path(staging_dir))
+    except FileNotFoundError as error:
+        raise PrefixError(
+            f"there is no prefix in {staging_dir} any more",
+            hint="Remove this wrapper, or set the prefix up again.",
+        ) from error
+
+
 def emerge(prefix: Prefix, argv: Sequence[str]) -> int:
     """Do for ``prefix`` what ``emerge argv`` does on a Gentoo machine.
 
     Returns emerge's exit code: staging's when that failed, since final is not touched
     then. Output is Portage's own.
     """
-    portage_api.initialise(prefix.staging)
+    portage_api.initialise(
+        prefix.staging.environment(), owner=os.access(prefix.staging.eroot, os.W_OK)
+    )
     call = which_roots.split_word(argv, defaults=take("EMERGE_DEFAULT_OPTS"))
     if one_root.action_of(call.args) in which_roots.EARLY_ACTIONS:
         return one_root.run_early(call.args)

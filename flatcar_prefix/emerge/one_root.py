@@ -109,7 +109,7 @@ def load(root: Root, args: Sequence[str], *, defaults: str = "") -> Half:
     ``defaults`` are the caller's EMERGE_DEFAULT_OPTS. They come behind the root's, where
     Portage would have them instead: without its own, final would build from source.
     """
-    portage_api.point_at(root)
+    portage_api.point_at(root.environment())
     import portage
     from _emerge.actions import load_emerge_config
     from _emerge.main import parse_opts
@@ -158,7 +158,7 @@ def run(
     from _emerge.actions import run_action
     from portage.package.ebuild._ipc.QueryCommand import QueryCommand
 
-    portage_api.point_at(half.root)
+    portage_api.point_at(half.root.environment())
     # Loading a root leaves its databases there; the other may have been loaded since.
     QueryCommand._db = half.config.trees
     portage.output.havecolor = 0

@@ -129,7 +129,7 @@ def _misused(screen: Screen, message: str) -> None:
 
 
 def _print_version(screen: Screen) -> None:
-    from flatcar_prefix import __version__
+    from flatcar_prefix.version import __version__
 
     screen.out(f"{screen.section('equery')} (flatcar-prefix {__version__}) - {_SUMMARY}")
 

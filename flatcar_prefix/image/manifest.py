@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from flatcar_prefix import __version__
 from flatcar_prefix.image import spdx_licences
 from flatcar_prefix.image.extension_release import Release
 from flatcar_prefix.image.selection import REASONS, UNCOUNTED, Entry, Selection
 from flatcar_prefix.prefix.model import Root
+from flatcar_prefix.version import __version__
 
 FORMAT = 1
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from flatcar_prefix import __version__
 from flatcar_prefix.image import spdx_licences
 from flatcar_prefix.image.manifest import Package
+from flatcar_prefix.version import __version__
 
 _NAMESPACE = uuid.UUID("0a5a8d4e-4f0b-4a43-8f3c-5ad7c6c1c4b2")
 

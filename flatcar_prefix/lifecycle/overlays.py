@@ -66,6 +66,6 @@ def _change(
         now = registry.load(os.fspath(prefix.staging_dir))
         changed = reconfigure(now, replace(now, repositories=wanted(now)), say=say)
         if changed.complete and changed.native_host:
-            # They name the repositories, see hostrepos.
+            # Wrappers name the repositories, see prefix/environment.py.
             files.generate(changed)
         return changed

@@ -11,13 +11,9 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flatcar_prefix.errors import PrefixError
-
-if TYPE_CHECKING:
-    from flatcar_prefix.prefix.model import Root
-
 
 OLDEST = "3.0.63"
 
@@ -120,14 +116,16 @@ def build_host(eprefix: str | None) -> Iterator[None]:
         portage.const.EPREFIX = before
 
 
-def load_trees(root: Root, *, env: Mapping[str, str] | None = None) -> Any:
-    """Return the databases of ``root``: one entry of what ``portage.create_trees`` returns.
+def load_trees(variables: Mapping[str, str], *, env: Mapping[str, str] | None = None) -> Any:
+    """Return the databases of the root that ``variables`` point at.
+
+    They are one entry of what ``portage.create_trees`` returns; ``variables`` are what
+    ``Root.environment()`` returns.
 
     ``env`` stands in for the environment; by default none of the caller's variables
     shapes what is loaded.
     """
     portage = import_portage()
-    variables = root.environment()
     named = {k: v for k, v in variables.items() if k == "PORTAGE_REPOSITORIES"}
     with build_host(variables.get("PORTAGE_OVERRIDE_EPREFIX")):
         trees = portage.create_trees(
@@ -149,20 +147,20 @@ def global_config_path() -> str:
     return str(import_portage().const.GLOBAL_CONFIG_PATH).lstrip("/")
 
 
-def point_at(root: Root) -> None:
-    """Point Portage, in this process and its children, at ``root``."""
-    os.environ.update(root.environment())
+def point_at(variables: Mapping[str, str]) -> None:
+    """Point Portage, in this process and its children, at a root: ``Root.environment()``."""
+    os.environ.update(variables)
 
 
-def initialise(root: Root) -> None:
+def initialise(variables: Mapping[str, str], *, owner: bool) -> None:
     """Import Portage for a process that is about to be an emerge of this prefix.
 
     The build host's prefix is read when Portage is imported, so this comes first.
     """
-    point_at(root)
+    point_at(variables)
     # Plans are made in this process, where one root's can be compared with the other's.
     os.environ["PORTAGE_FORK_DEP_CALC"] = "0"
-    portage = import_portage(owner=os.access(root.eroot, os.W_OK))
+    portage = import_portage(owner=owner)
     # Nobody reads portage.settings here, which would load a root once more.
     portage._disable_legacy_globals()
     portage._internal_warnings = True

@@ -11,31 +11,30 @@ know the same repositories, as they do on a machine that is not Gentoo.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from flatcar_prefix.prefix.model import Prefix
+from flatcar_prefix.prefix.repository import Repository, repos_conf
 
 PROFILE = Path("/etc/portage/make.profile")
 
 
-def variables(prefix: Prefix, *, profile: Path = PROFILE) -> dict[str, str]:
-    """Return what tells Portage the repositories, often nothing.
+def repository_variables(
+    repositories: Sequence[Repository], main_repo: str, *, profile: Path = PROFILE
+) -> dict[str, str]:
+    """Return the variables that tell a Gentoo build host the repositories of a prefix.
 
-    Where the build host's ``profile`` is of another checkout than the prefix, the build host
-    could not be loaded by the prefix's repositories, and keeps its own.
+    The result is empty where the build host's ``profile`` lies in another checkout: the
+    build host cannot be loaded with the repositories of the prefix and keeps its own.
     """
-    if not prefix.native_host or not _is_in_one_of(prefix, profile):
+    if not _is_in_one_of(repositories, profile):
         return {}
-    from flatcar_prefix.prefix.repository import repos_conf
-
-    text = repos_conf(prefix.repositories, main_repo=prefix.main_repo)
+    text = repos_conf(repositories, main_repo=main_repo)
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     # Behind a line end of its own, so that a script may indent the lines, all alike.
     return {"PORTAGE_REPOSITORIES": "".join(f"\n{line}" for line in lines)}
 
 
-def _is_in_one_of(prefix: Prefix, profile: Path) -> bool:
+def _is_in_one_of(repositories: Sequence[Repository], profile: Path) -> bool:
     place = Path(os.path.realpath(profile))
-    return any(Path(os.path.realpath(r.location)) in place.parents for r in prefix.repositories)
+    return any(Path(os.path.realpath(r.location)) in place.parents for r in repositories)

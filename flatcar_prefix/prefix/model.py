@@ -1,27 +1,24 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A prefix, its two roots, and the record by which a prefix describes itself."""
+"""A prefix, its two roots, and its wrappers."""
 
 from __future__ import annotations
 
 import os
+import subprocess
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from flatcar_prefix import __version__
 from flatcar_prefix.boards import Board
-from flatcar_prefix.errors import UsageError
+from flatcar_prefix.errors import PrefixError, UsageError
 from flatcar_prefix.portage_api import session as portage_api
-from flatcar_prefix.prefix import environment as hostrepos
+from flatcar_prefix.prefix.environment import repository_variables
 from flatcar_prefix.prefix.repository import Repository
-
-if TYPE_CHECKING:
-    from flatcar_prefix.wrappers.files import Wrapper
-
+from flatcar_prefix.system import process
+from flatcar_prefix.version import __version__
 
 RECORD_NAME = "flatcar-prefix.json"
-
 
 KINDS = ("staging", "final")
 
@@ -105,12 +102,14 @@ class Prefix:
         """Tools that builds find first in PATH, and that a user's PATH never holds."""
         return self.staging_dir / "tools" / "bin"
 
-    @property
+    @cached_property
     def staging(self) -> Root:
+        """The root in which packages are built; the same object at each access."""
         return Root(self, "staging", self.staging_dir)
 
-    @property
+    @cached_property
     def final(self) -> Root:
+        """The root that is shipped; the same object at each access."""
         return Root(self, "final", self.final_dir)
 
     def root(self, kind: str) -> Root:
@@ -119,15 +118,42 @@ class Prefix:
             raise UsageError(f"there is no root {kind!r}", hint="Choose staging or final.")
         return self.staging if kind == "staging" else self.final
 
-    @property
-    def main_location(self) -> Path:
-        return next(r.location for r in self.repositories if r.name == self.main_repo)
-
     def wrapper(self, tool: str) -> Wrapper:
-        """Return the wrapper of ``tool`` for this prefix, to be run from Python."""
-        from flatcar_prefix.wrappers.files import find_wrapper
+        """Return the wrapper of ``tool``, to be run from Python.
 
-        return find_wrapper(self, tool)
+        :class:`PrefixError` when the prefix has no such wrapper.
+        """
+        wrapper = Wrapper(self, tool)
+        if not wrapper.path.exists():
+            raise PrefixError(
+                f"{wrapper.path} does not exist",
+                hint=f"Run: flatcar-prefix wrappers {self.id} --list; it shows the tools.",
+            )
+        return wrapper
+
+
+@dataclass(frozen=True)
+class Wrapper:
+    """The wrapper of one tool for one prefix."""
+
+    prefix: Prefix
+    name: str
+    """The name of the tool."""
+
+    @property
+    def path(self) -> Path:
+        return self.prefix.wrapper_dir / f"{self.name}-prefix-{self.prefix.id}"
+
+    @property
+    def short_path(self) -> Path:
+        """The name without the board: it is the wrapper of the board that was set up first."""
+        return self.prefix.wrapper_dir / f"{self.name}-prefix-{self.prefix.name}"
+
+    def run(
+        self, *args: str, check: bool = False, capture: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the wrapper with ``args`` and return the finished process."""
+        return process.run([self.path, *args], check=check, capture=capture)
 
 
 @dataclass(frozen=True)
@@ -185,12 +211,13 @@ class Root:
         }
         if not self.prefix.native_host:
             variables["PORTAGE_OVERRIDE_EPREFIX"] = os.fspath(self.prefix.host_dir)
-        return variables | hostrepos.variables(self.prefix)
+            return variables
+        return variables | repository_variables(self.prefix.repositories, self.prefix.main_repo)
 
     @cached_property
     def trees(self) -> Any:
         """Portage's databases for this root (``portage.create_trees``), loaded once."""
-        return portage_api.load_trees(self)
+        return portage_api.load_trees(self.environment())
 
     @property
     def settings(self) -> Any:

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("arguments", nargs=argparse.REMAINDER)
 
 
-def run_cli(prefix: Prefix, args: argparse.Namespace) -> int:
+def run_command(prefix: Prefix, args: argparse.Namespace) -> int:
     """Run the program; its exit code is this program's."""
     env = {key: os.environ[key] for key in ("TERM", "COLORTERM") if key in os.environ}
     for text in args.setenv:

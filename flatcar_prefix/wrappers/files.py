@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import subprocess
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from flatcar_prefix.boards import BOARDS
 from flatcar_prefix.errors import PrefixError
 from flatcar_prefix.portage_api import session as portage_api
 from flatcar_prefix.prefix import model as prefixes
-from flatcar_prefix.prefix.model import Prefix
+from flatcar_prefix.prefix.model import Prefix, Wrapper
 from flatcar_prefix.system import process
 from flatcar_prefix.wrappers import script, view
 from flatcar_prefix.wrappers.declaration import Tool, filled, tools as declared_tools
@@ -27,26 +26,10 @@ _MARK_LINE = re.compile(rf"# {script.MARK} ([^\s:]+)(?: ([0-9a-f]+))?: (.+)")
 
 
 @dataclass(frozen=True)
-class Wrapper:
-    """A wrapper of one prefix."""
+class DeclaredWrapper(Wrapper):
+    """A wrapper, and the declaration that it is made from."""
 
-    prefix: Prefix
     tool: Tool
-
-    @property
-    def path(self) -> Path:
-        return self.prefix.wrapper_dir / f"{self.tool.name}-prefix-{self.prefix.id}"
-
-    @property
-    def short_path(self) -> Path:
-        """The same for the board that was set up first."""
-        return self.prefix.wrapper_dir / f"{self.tool.name}-prefix-{self.prefix.name}"
-
-    def run(
-        self, *args: str, check: bool = False, capture: bool = True
-    ) -> subprocess.CompletedProcess[str]:
-        """Run the wrapper with ``args`` and return what became of it."""
-        return process.run([self.path, *args], check=check, capture=capture)
 
 
 @dataclass(frozen=True)
@@ -89,24 +72,13 @@ def read_mark(path: Path) -> Mark | None:
     return Mark(match[1], match[2], Path(staging), content)
 
 
-def find_wrapper(prefix: Prefix, tool: str) -> Wrapper:
-    """Return the wrapper of ``tool``; :class:`PrefixError` when nothing declares it."""
-    declared = declared_tools()
-    try:
-        return Wrapper(prefix, declared[tool])
-    except KeyError:
-        raise PrefixError(
-            f"no wrapper is declared for {tool!r}", hint=f"There are: {', '.join(declared)}."
-        ) from None
-
-
-def wrappers(prefix: Prefix, tools: Mapping[str, Tool] | None = None) -> list[Wrapper]:
+def wrappers(prefix: Prefix, tools: Mapping[str, Tool] | None = None) -> list[DeclaredWrapper]:
     """Return what wrappers the prefix is to have."""
     declared = declared_tools() if tools is None else tools
-    return [Wrapper(prefix, tool) for tool in declared.values()]
+    return [DeclaredWrapper(prefix, tool.name, tool) for tool in declared.values()]
 
 
-def texts(prefix: Prefix, wanted: Iterable[Wrapper]) -> dict[Path, str]:
+def texts(prefix: Prefix, wanted: Iterable[DeclaredWrapper]) -> dict[Path, str]:
     """Return the text of every file that is to be, by path: the wrappers', and the view's."""
     enter = view.enter_text(prefix, portage_api.global_config_path())
     template = script.template()
@@ -241,7 +213,7 @@ def _is_own_link(path: Path) -> bool:
     return read_mark(full) is not None or not os.path.lexists(full)
 
 
-def _link_short(wrapper: Wrapper) -> bool:
+def _link_short(wrapper: DeclaredWrapper) -> bool:
     """Make the short name, where nobody else has it; return whether anything changed."""
     finding = _compare_short(wrapper)
     if finding is None or finding.state == IN_THE_WAY:
@@ -250,7 +222,7 @@ def _link_short(wrapper: Wrapper) -> bool:
     return True
 
 
-def _compare_short(wrapper: Wrapper) -> Finding | None:
+def _compare_short(wrapper: DeclaredWrapper) -> Finding | None:
     """Return what is wrong with a short name. It may be the other board's, or a full name."""
     path = wrapper.short_path
     if not os.path.lexists(path):
@@ -301,7 +273,7 @@ def missing(prefix: Prefix) -> list[Path]:
     return [path for path in paths if not os.path.lexists(path)]
 
 
-def left_over(prefix: Prefix, wanted: Iterable[Wrapper]) -> list[Path]:
+def left_over(prefix: Prefix, wanted: Iterable[DeclaredWrapper]) -> list[Path]:
     """Return wrappers of this prefix that no declaration asks for any more."""
     keep = {path for wrapper in wanted for path in (wrapper.path, wrapper.short_path)}
     return [path for path in _own(prefix) if path not in keep]

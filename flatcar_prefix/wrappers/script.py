@@ -12,10 +12,10 @@ import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from flatcar_prefix import __version__
 from flatcar_prefix.prefix.model import Prefix, Root
 from flatcar_prefix.system.places import data_dir
 from flatcar_prefix.system.python import interpreter, launch
+from flatcar_prefix.version import __version__
 from flatcar_prefix.wrappers import view
 from flatcar_prefix.wrappers.declaration import Tool, filled
 from flatcar_prefix.wrappers.variables import ASTRAY, MEANT

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from hypothesis import given, strategies as st
 
-from flatcar_prefix.cli.main import Parser, flatcar_prefix_parser, setup_parser
+from flatcar_prefix.cli.main import flatcar_prefix_parser, setup_prefix_parser
 
 
 def test_arguments_of_a_program_that_is_run_stay_as_they_are() -> None:
@@ -27,6 +27,6 @@ def test_our_own_options_are_known_with_underscores_too() -> None:
 
 @given(st.text(alphabet="ab_-/", min_size=1, max_size=8).filter("--".__ne__))
 def test_values_keep_their_underscores(value: str) -> None:
-    parser = setup_parser(Parser(prog="setup_prefix"))
+    parser = setup_prefix_parser()
     args = parser.parse_args([f"--staging_dir={value}", "a_b", "/opt/a_b"])
     assert (args.staging_dir, args.name, args.eprefix) == (value, "a_b", "/opt/a_b")

@@ -16,7 +16,6 @@ from machine import CHECKOUT
 from flatcar_prefix.boards import BOARDS, board
 from flatcar_prefix.config import build_host, make_conf
 from flatcar_prefix.config.root import config_files, shared
-from flatcar_prefix.prefix import environment as hostrepos
 from flatcar_prefix.prefix.model import Prefix, Toolchain
 from flatcar_prefix.prefix.repository import Repository, repos_conf
 from flatcar_prefix.toolchain import find as toolchains
@@ -138,11 +137,16 @@ def test_a_build_host_of_another_checkout_keeps_its_own_repositories(
     tmp_path: Path,
 ) -> None:
     prefix = replace(prefix_of("amd64-usr"), native_host=True)
-    inside = prefix.main_location / "profiles/default"
+    main = next(r.location for r in prefix.repositories if r.name == prefix.main_repo)
+    inside = main / "profiles/default"
     (tmp_path / "own").symlink_to(inside)
     (tmp_path / "other").symlink_to("/var/elsewhere/profiles/default")
-    told = hostrepos.variables(prefix, profile=tmp_path / "own")["PORTAGE_REPOSITORIES"]
-    assert f"[gentoo-subset]\nlocation = {prefix.main_location}\n" in told
-    assert hostrepos.variables(prefix, profile=tmp_path / "other") == {}
+    own, other = (
+        repository_variables(prefix.repositories, prefix.main_repo, profile=tmp_path / name)
+        for name in ("own", "other")
+    )
+    told = own["PORTAGE_REPOSITORIES"]
+    assert f"[gentoo-subset]\nlocation = {main}\n" in told
+    assert other == {}
     foreign = replace(prefix, native_host=False)
-    assert hostrepos.variables(foreign, profile=tmp_path / "own") == {}
+    assert "PORTAGE_REPOSITORIES" not in foreign.staging.environment()

@@ -25,7 +25,7 @@ from hypothesis import given, strategies as st
 
 import flatcar_prefix
 from flatcar_prefix.audit.findings import Finding
-from flatcar_prefix.cli.sysext import add_arguments, options, run_cli, source_date_epoch
+from flatcar_prefix.cli.sysext import add_options, make_image, options, source_date_epoch
 from flatcar_prefix.errors import PrefixError, UsageError
 from flatcar_prefix.image import (
     build,
@@ -48,7 +48,7 @@ HERE = Path(__file__).parent
 
 def parse(*words: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    add_arguments(parser)
+    add_options(parser)
     return parser.parse_args(words)
 
 
@@ -732,7 +732,7 @@ def test_the_command_honours_source_date_epoch_and_prints_where_the_image_is(
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1650000000")
     image = tmp_path / "test.tar"
     args = parse("-o", os.fspath(image), "--format", "tar", "--no-verify", "--exclude", "etc")
-    assert run_cli(own_prefix, args) == 0
+    assert make_image(own_prefix, args) == 0
     assert os.fspath(image) in capsys.readouterr().out
     found = document(tmp_path)
     assert found["image"]["epoch"] == 1650000000

@@ -21,7 +21,7 @@ from flatcar_prefix.audit.findings import CODES, Statistics
 from flatcar_prefix.audit.reporters import as_json, as_text
 from flatcar_prefix.boards import board
 from flatcar_prefix.cli import main
-from flatcar_prefix.cli.verify import Progress, run
+from flatcar_prefix.cli.verify import Progress, audit_and_print as run
 from flatcar_prefix.errors import PrefixError, UsageError
 
 DOCUMENT = Path(__file__).parents[2] / "docs/verify.md"

@@ -63,7 +63,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser(screen: Screen) -> _Parser:
-    from flatcar_prefix import __version__
+    from flatcar_prefix.version import __version__
 
     parser = _Parser(
         prog="equery keywords",

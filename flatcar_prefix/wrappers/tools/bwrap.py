@@ -48,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
         words = [_shell(root)] if asked.program == NO_PROGRAM else []
         args = parser.parse_args([*argv[2:], *words])
         args.staging = root.kind == "staging"
-        return command.run_cli(prefix, args)
+        return command.run_command(prefix, args)
     except PrefixError as error:
         return messages.report(error)
 

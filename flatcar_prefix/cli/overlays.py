@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""``flatcar-prefix overlays``: list, add or remove further overlays."""
+
+from __future__ import annotations
+
+import argparse
+
+from flatcar_prefix.cli.parser import named_prefix
+from flatcar_prefix.errors import UsageError
+from flatcar_prefix.lifecycle import overlays
+from flatcar_prefix.system.messages import Talkative
+
+HELP = "list, add or remove further overlays"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the verb."""
+    parser.add_argument("name", metavar="<name>", help="the prefix, or its staging directory")
+    parser.add_argument("action", choices=("list", "add", "remove"), nargs="?", default="list")
+    parser.add_argument("overlay", nargs="*", help="directories; to remove, names will do")
+    parser.add_argument("--board", help="which of several boards")
+
+
+def changes(args: argparse.Namespace) -> bool:
+    """Return whether overlays are added or removed."""
+    return bool(args.action != "list")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Change the overlays where that is asked for, then print all of them."""
+    prefix = named_prefix(args)
+    if changes(args):
+        if not args.overlay:
+            raise UsageError(f"nothing to {args.action}", hint="Name one or more overlays.")
+        change = overlays.add if args.action == "add" else overlays.remove
+        with Talkative() as say:
+            prefix = change(prefix, args.overlay, say=say)
+    for overlay in overlays.custom(prefix):
+        print(f"{overlay.name} {overlay.location} {overlay.priority}")
+    return 0
