@@ -30,7 +30,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[1]
-sys.path[:0] = [os.fspath(TOP), os.fspath(TOP / "tests/sysext")]
+sys.path[:0] = [os.fspath(TOP), os.fspath(TOP / "tests/image")]
 
 from flatcar_prefix.image.build import sysext
 from flatcar_prefix.prefix import record

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, os.fspath(Path(__file__).parents[1] / "sysext"))
+sys.path.insert(0, os.fspath(Path(__file__).parents[1] / "image"))
 
 import shipping_prefix
 

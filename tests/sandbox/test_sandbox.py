@@ -22,7 +22,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 HERE = Path(__file__).parent
-sys.path.insert(0, os.fspath(HERE / "sysext"))
+sys.path.insert(0, os.fspath(HERE.parent / "image"))
 
 import shipping_prefix
 
@@ -63,7 +63,7 @@ def shipped(prefixes: dict[str, Prefix]) -> Prefix:
 def start(prefix: Prefix, *argv: str, **options: object) -> subprocess.Popen[str]:
     """Start this program, which starts that of the prefix."""
     command = [sys.executable, "-c", RUN, prefix.staging_dir, *argv]
-    return subprocess.Popen(command, cwd=HERE.parent, text=True, **options)  # type: ignore[call-overload,no-any-return]
+    return subprocess.Popen(command, cwd=HERE.parents[1], text=True, **options)  # type: ignore[call-overload,no-any-return]
 
 
 def output(prefix: Prefix, *argv: str, **options: object) -> str:
@@ -75,7 +75,7 @@ def output(prefix: Prefix, *argv: str, **options: object) -> str:
     )
     command = [sys.executable, "-c", code, prefix.staging_dir, json.dumps(options), *argv]
     return subprocess.run(
-        command, cwd=HERE.parent, check=True, capture_output=True, text=True
+        command, cwd=HERE.parents[1], check=True, capture_output=True, text=True
     ).stdout
 
 

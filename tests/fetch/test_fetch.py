@@ -20,7 +20,7 @@ from flatcar_prefix.errors import PrefixError, UsageError
 from flatcar_prefix.fetch import __main__ as fetch, debian
 from flatcar_prefix.fetch.debian import Entry, Source
 
-REPOS = Path(__file__).resolve().parents[1] / "repos"
+REPOS = Path(__file__).resolve().parents[2] / "repos"
 
 ONE_LINE = """\
 # see sources.list(5)

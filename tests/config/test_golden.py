@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The whole text of every generated file, for each board, as a file to read and to review.
 
-``pytest --update-golden tests/core/test_golden.py`` writes what is generated now.
+``pytest --update-golden tests/config/test_golden.py`` writes what is generated now.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from machine import CHECKOUT
 from flatcar_prefix.boards import BOARDS, board
 from flatcar_prefix.config import build_host, make_conf
 from flatcar_prefix.config.root import config_files, shared
+from flatcar_prefix.prefix.environment import repository_variables
 from flatcar_prefix.prefix.model import Prefix, Toolchain
 from flatcar_prefix.prefix.repository import Repository, repos_conf
 from flatcar_prefix.toolchain import find as toolchains
 from flatcar_prefix.toolchain.tools import HOST_TOOLS, Layout, tool_scripts
 
-GOLDEN = CHECKOUT / "tests/golden"
+GOLDEN = CHECKOUT / "tests/config/golden"
 LAUNCHER = ("/opt/venv/bin/python3", "-I", "/opt/flatcar-prefix/launch.py")
 FEATURES = ("-sandbox", "-usersandbox")
 SCRIPTS = Path("/srv/scripts")

@@ -3,7 +3,7 @@
 
 Needs a prefix with dev-lang/python in final, which takes minutes to build:
 
-    FLATCAR_PREFIX_TEST_PYTHON=demo ./run-tests tests/test_python.py
+    FLATCAR_PREFIX_TEST_PYTHON=demo ./run-tests tests/examples/test_python.py
 
 names it, by name or by its staging directory.
 """
@@ -22,7 +22,7 @@ import pytest
 import flatcar_prefix as fp
 from flatcar_prefix.prefix.model import Prefix
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, os.fspath(CHECKOUT / "tests/merge"))
 
 import merging  # its directory had to be named first

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-REPOS = Path(__file__).resolve().parents[1] / "repos"
+REPOS = Path(__file__).resolve().parents[2] / "repos"
 NAMES = ("prefix-toolchain", "gentoo-subset", "flatcar-overlay", "prefix-overlay")
 PROFILES = REPOS / "gentoo-subset/profiles"
 
