@@ -48,11 +48,17 @@ setup(
     install_requires=["portage>=3.0.63", "lxml>=4.9", "packaging>=21"],
     extras_require={
         "test": [
-            "pytest>=7", "pytest-timeout", "pytest-xdist>=3", "hypothesis>=6",
+            "pytest>=7",
+            "pytest-timeout",
+            "pytest-xdist>=3",
+            "hypothesis>=6",
             "pyelftools>=0.29",  # the audit's own reader of ELF files is held against it
-            "ruff", "mypy", "lxml-stubs",
+            "ruff",
+            "mypy",
+            "lxml-stubs",
             # Later ones know EAPI 9, for which they want a newer bash than Debian 12 has.
-            "pkgcheck<0.10.37", "pkgcore<0.12.32",
+            "pkgcheck<0.10.37",
+            "pkgcore<0.12.32",
         ],
     },
     entry_points={

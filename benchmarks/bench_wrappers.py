@@ -36,8 +36,10 @@ from flatcar_prefix.wrappers import declaration, files
 GOALS = {"cross": 3.0, "view": 12.0, "generate 1": 150.0}
 """Milliseconds; for the wrappers, over the bare tool."""
 
-DECLARATION = "[tool]\ndescription = x\npackage = sys-apps/coreutils\nroot = final\nentry = {}\n" \
+DECLARATION = (
+    "[tool]\ndescription = x\npackage = sys-apps/coreutils\nroot = final\nentry = {}\n"
     "command = /bin/true\n"
+)
 
 BOARD = """\
 #!/bin/bash

@@ -12,7 +12,9 @@ from machine import InUse, Machine, Overlay
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--update-golden", action="store_true", help="write what the tests find into tests/config/golden"
+        "--update-golden",
+        action="store_true",
+        help="write what the tests find into tests/config/golden",
     )
 
 

@@ -103,7 +103,9 @@ class Machine:
 
     def setup_command(self, *args: str | Path) -> list[str]:
         """Return ``setup_prefix`` with the checkout of this machine."""
-        code = "import sys; from flatcar_prefix.cli.main import setup_prefix; sys.exit(setup_prefix())"
+        code = (
+            "import sys; from flatcar_prefix.cli.main import setup_prefix; sys.exit(setup_prefix())"
+        )
         return [sys.executable, "-c", code, f"--scripts_dir={self.scripts}", *map(str, args)]
 
     def try_setup(self, *args: str | Path, **options: Any) -> Run:

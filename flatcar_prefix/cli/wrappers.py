@@ -116,9 +116,7 @@ def _list(prefix: Prefix, *, as_json: bool) -> int:
         print(json.dumps([vars(row) for row in rows], indent=2))
         return 0
     shown = [("wrapper", "tool", "root", "entry", "installed")]
-    shown += [
-        (r.wrapper, r.tool, r.root, r.entry, r.answers or f"no ({r.package})") for r in rows
-    ]
+    shown += [(r.wrapper, r.tool, r.root, r.entry, r.answers or f"no ({r.package})") for r in rows]
     _table(shown)
     return 0
 
@@ -133,9 +131,7 @@ def _table(rows: Sequence[Sequence[str]]) -> None:
 def _check(prefix: Prefix, *, as_json: bool) -> int:
     findings = files.check(prefix)
     if as_json:
-        rows = [
-            {"path": os.fspath(f.path), "state": f.state, "reason": f.reason} for f in findings
-        ]
+        rows = [{"path": os.fspath(f.path), "state": f.state, "reason": f.reason} for f in findings]
         print(json.dumps(rows, indent=2))
     elif findings:
         for finding in findings:

@@ -197,6 +197,9 @@ def _repos_conf_text(root: Path) -> str:
     """Return the text of a root's repos.conf, a file or a directory; see portage(5)."""
     place = root / "etc/portage/repos.conf"
     files = sorted(place.glob("[!.]*")) if place.is_dir() else [place]
-    return "".join(
-        f.read_text(encoding="utf-8") + "\n" for f in files if f.is_file() and f.suffix != "~"
-    ) or "[DEFAULT]\n"
+    return (
+        "".join(
+            f.read_text(encoding="utf-8") + "\n" for f in files if f.is_file() and f.suffix != "~"
+        )
+        or "[DEFAULT]\n"
+    )

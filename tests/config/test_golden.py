@@ -77,9 +77,7 @@ def generated(prefix: Prefix) -> dict[str, str]:
             texts[f"{root.config_dir}/{name}"] = f"-> {target}\n"
     host = prefix.host_dir / "etc/portage"
     texts[f"{host}/make.conf"] = build_host.host_make_conf(prefix, features=FEATURES)
-    texts[f"{host}/repos.conf"] = repos_conf(
-        prefix.repositories, main_repo=prefix.main_repo
-    )
+    texts[f"{host}/repos.conf"] = repos_conf(prefix.repositories, main_repo=prefix.main_repo)
     provided = {"dev-lang/perl": "5.36.0", "dev-build/make": "4.3"}
     texts[f"{host}/profile/package.provided"] = build_host.package_provided(provided)
     gcc = Layout(Path("/usr/lib/gcc/x/12"), ("/usr/include/c++/12", "/usr/include/x/c++/12"))

@@ -28,14 +28,14 @@ def read_back(text: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 @given(value=VALUES)
 @example(value="source")
 @example(value="\\'$x")
-@example(value='a"b\'c$d\\e')
+@example(value="a\"b'c$d\\e")
 @example(value="${URI}")
-@example(value="\\\\\"$")
+@example(value='\\\\"$')
 @settings(max_examples=400, deadline=None)
 def test_any_value_is_read_back_as_it_was_meant(
     value: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    text = f"X={quote(value)}\nAFTER=\"yes\"\n"
+    text = f'X={quote(value)}\nAFTER="yes"\n'
     assert read_back(text, tmp_path_factory) == {"X": value, "AFTER": "yes"}
 
 

@@ -434,7 +434,9 @@ def test_the_command_hands_everything_after_the_program_to_it() -> None:
 def test_the_command_runs_it(shipped: Prefix, capfd: pytest.CaptureFixture[str]) -> None:
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
-    assert command.run_command(shipped, parser.parse_args(["--setenv", "A=b c", "hello", "env"])) == 0
+    assert (
+        command.run_command(shipped, parser.parse_args(["--setenv", "A=b c", "hello", "env"])) == 0
+    )
     assert "A=b c\n" in capfd.readouterr().out
     with pytest.raises(UsageError):
         command.run_command(shipped, parser.parse_args(["--setenv", "A", "hello"]))

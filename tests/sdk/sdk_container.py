@@ -182,7 +182,9 @@ class Container:
         return result
 
     def setup_command(self, *args: str | Path) -> list[str]:
-        code = "import sys; from flatcar_prefix.cli.main import setup_prefix; sys.exit(setup_prefix())"
+        code = (
+            "import sys; from flatcar_prefix.cli.main import setup_prefix; sys.exit(setup_prefix())"
+        )
         return [sys.executable, "-c", code, *map(str, args)]
 
     def setup(self, *args: str | Path, **options: object) -> Run:

@@ -447,9 +447,7 @@ class TestOrdinaryUser:
             assert said.stderr == ""
         assert any_container.sudo_calls == before
 
-    def test_overlays_are_listed_without_sudo_and_changed_by_it(
-        self, make_container: Make
-    ) -> None:
+    def test_overlays_are_listed_without_sudo_and_changed_by_it(self, make_container: Make) -> None:
         container = make_container("repos")
         own = Overlay(container.base / "mnt/host/source/own", "own")
         container.setup("--bootstrap=none", "many", "/usr/local/many")

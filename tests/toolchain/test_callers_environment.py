@@ -58,7 +58,9 @@ def elsewhere(tmp_path: Path) -> dict[str, str]:
     (tmp_path / "elsewhere.h").write_text("")
     (tmp_path / "elsewhere.c").write_text("int elsewhere(void) { return 1; }\n")
     subprocess.run(
-        ["gcc", "-shared", "-nostdlib", "elsewhere.c", "-o", "libelsewhere.so"], cwd=tmp_path, check=True
+        ["gcc", "-shared", "-nostdlib", "elsewhere.c", "-o", "libelsewhere.so"],
+        cwd=tmp_path,
+        check=True,
     )
     names = (
         "CPATH C_INCLUDE_PATH CPLUS_INCLUDE_PATH LIBRARY_PATH LD_RUN_PATH LD_LIBRARY_PATH CMAKE_PREFIX_PATH"
@@ -82,5 +84,9 @@ def test_a_compiler_finds_nothing_where_the_caller_points(
 @pytest.mark.parametrize("how", ["wrapper", "plain"])
 def test_what_an_ebuild_sets_for_itself_stays(compiling: InUse, how: str) -> None:
     words = ("--oneshot", "--quiet", "app-misc/own")
-    done = compiling.emerge("--stage", *words) if how == "wrapper" else compiling.plain("staging", "emerge", *words)
+    done = (
+        compiling.emerge("--stage", *words)
+        if how == "wrapper"
+        else compiling.plain("staging", "emerge", *words)
+    )
     assert done.returncode == 0, done.stdout + done.stderr

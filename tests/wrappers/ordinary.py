@@ -40,9 +40,15 @@ def reaching_python(*words: str | Path, user: int = ORDINARY) -> list[str]:
         return argv
     opened = list(enumerate(map(str, paths), start=3))
     lines = ["set -e", *(f"exec {fd}<{shlex.quote(path)}" for fd, path in opened)]
-    lines += [f"mount -t tmpfs -o mode=0755 none {shlex.quote(str(d))}" for d in {hidden_by(p) for p in paths}]
+    lines += [
+        f"mount -t tmpfs -o mode=0755 none {shlex.quote(str(d))}"
+        for d in {hidden_by(p) for p in paths}
+    ]
     for fd, path in opened:
         quoted = shlex.quote(path)
-        lines += [f"mkdir -p {quoted}", f"mount --no-canonicalize --bind /proc/self/fd/{fd} {quoted}"]
+        lines += [
+            f"mkdir -p {quoted}",
+            f"mount --no-canonicalize --bind /proc/self/fd/{fd} {quoted}",
+        ]
     lines += [*(f"exec {fd}<&-" for fd, _ in opened), 'exec "$@"']
     return ["unshare", "--mount", "sh", "-c", "\n".join(lines), "sh", *argv]

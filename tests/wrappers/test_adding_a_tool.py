@@ -39,7 +39,11 @@ def test_the_example_does_what_the_page_says(open_dir: Path) -> None:
         said = machine.ok(*shlex.split(f"env {command}"), env={"PATH": bin_path}).stdout
         said = said.replace(str(machine.bin), "/usr/local/bin")
         shown, cut, _ = wanted.partition("...\n")
-        assert said.startswith(shown) if cut else sorted(said.splitlines()) == sorted(shown.splitlines())
+        assert (
+            said.startswith(shown)
+            if cut
+            else sorted(said.splitlines()) == sorted(shown.splitlines())
+        )
     path.unlink()
     assert machine.fp("wrappers", "my-stuff").returncode == 0
     assert not list(machine.bin.glob("find-prefix-*"))

@@ -58,7 +58,9 @@ def test_the_script_is_clean_under_shellcheck() -> None:
 
 def test_verbs() -> None:
     offered = complete("flatcar-prefix ")
-    assert set("setup list show wrappers verify run sysext uninstall doctor".split()) <= set(offered)
+    assert set("setup list show wrappers verify run sysext uninstall doctor".split()) <= set(
+        offered
+    )
     assert complete("flatcar-prefix w") == ["wrappers"]
     assert complete("flatcar-prefix wrappers x --c") == ["--check"]
     assert complete("flatcar-prefix show x --env ") == ["staging", "final"]
@@ -153,7 +155,9 @@ def test_other_commands_are_left_to_whoever_completed_them_before() -> None:
 
 
 def test_at_a_terminal(tmp_path: Path) -> None:
-    (tmp_path / "rc").write_text(f"PS1='ready>'\n{EQUERY.replace('given:$*', 'x')}source {COMPLETION}\n_equery_completer() {{ COMPREPLY=(listing); }}\n")
+    (tmp_path / "rc").write_text(
+        f"PS1='ready>'\n{EQUERY.replace('given:$*', 'x')}source {COMPLETION}\n_equery_completer() {{ COMPREPLY=(listing); }}\n"
+    )
     pid, descriptor = pty.fork()
     if pid == 0:
         env = {"PATH": os.environ["PATH"], "TERM": "dumb", "HOME": str(tmp_path)}

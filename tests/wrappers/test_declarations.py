@@ -36,7 +36,11 @@ def test_a_declaration_says_all_there_is(tmp_path: Path) -> None:
         needs_root="yes", command="{chost}-thing thing", arguments='--at {eroot} "two words"', stand_in="a.b",
         probe="--version",
     ) + "[environment]\nPLACE = {eprefix}/x\n")  # fmt: skip
-    assert (tool.name, tool.description, tool.package) == ("thing", "does something", "app-misc/thing")
+    assert (tool.name, tool.description, tool.package) == (
+        "thing",
+        "does something",
+        "app-misc/thing",
+    )
     assert (tool.root, tool.entry, tool.needs_root) == ("final", "cross", True)
     assert tool.commands == ("{chost}-thing", "thing")
     assert tool.arguments == ("--at", "{eroot}", "two words")
@@ -63,13 +67,29 @@ BAD = {
     "both without a module": (text(root="both"), "root", "entry = module only"),
     "probe for nothing": (text(probe="x"), "probe", "stand-in"),
     "needs-root": (text(needs_root="maybe"), "needs-root", "neither yes nor no"),
-    "without-root for what needs none": (text(without_root="-p"), "without-root", "needs-root = yes"),
-    "without-root": (text(needs_root="yes", without_root="-p pretend"), "without-root", "'pretend' is no option"),
-    "without-root's pattern": (text(needs_root="yes", without_root="--x*"), "without-root", "is no option"),
+    "without-root for what needs none": (
+        text(without_root="-p"),
+        "without-root",
+        "needs-root = yes",
+    ),
+    "without-root": (
+        text(needs_root="yes", without_root="-p pretend"),
+        "without-root",
+        "'pretend' is no option",
+    ),
+    "without-root's pattern": (
+        text(needs_root="yes", without_root="--x*"),
+        "without-root",
+        "is no option",
+    ),
     "command": (text(command=""), "command", "is empty"),
     "open quote": (text(arguments="'open"), "arguments", "quotation"),
     "placeholder": (text(arguments="{home}"), "arguments", "{home} stands for nothing"),
-    "placeholder in a variable": (text() + "[environment]\nX = {y}\n", "X", "{y} stands for nothing"),
+    "placeholder in a variable": (
+        text() + "[environment]\nX = {y}\n",
+        "X",
+        "{y} stands for nothing",
+    ),
     "variable's name": (text() + "[environment]\n1X = y\n", "1X", "name of a variable"),
     "like nobody": (text(like="nobody"), "like", "no tool 'nobody'"),
     "like itself": (text(like="thing"), "like", "goes round"),
@@ -106,8 +126,12 @@ def test_the_files_name_must_be_one_for_a_command(tmp_path: Path, name: str) -> 
 
 
 def test_like_takes_over_all_but_the_command(tmp_path: Path) -> None:
-    (tmp_path / "base.conf").write_text(text(command="real", needs_root="yes") + "[environment]\nA = 1\nB = 2\n")
-    tool = read(tmp_path, "[tool]\ndescription = mine\nlike = base\nroot = staging\n[environment]\nB = 3\n")
+    (tmp_path / "base.conf").write_text(
+        text(command="real", needs_root="yes") + "[environment]\nA = 1\nB = 2\n"
+    )
+    tool = read(
+        tmp_path, "[tool]\ndescription = mine\nlike = base\nroot = staging\n[environment]\nB = 3\n"
+    )
     assert (tool.description, tool.root, tool.needs_root) == ("mine", "staging", True)
     assert tool.commands == ("thing",)
     assert tool.environment == {"A": "1", "B": "3"}
@@ -119,7 +143,11 @@ def test_later_directories_win(tmp_path: Path) -> None:
         for tool in ("one", "two", "three")[: 3 - number]:
             (tmp_path / name / f"{tool}.conf").write_text(text(description=name))
     found = declaration.tools([tmp_path / name for name in ("first", "second", "third")])
-    assert {n: t.description for n, t in found.items()} == {"one": "third", "two": "second", "three": "first"}
+    assert {n: t.description for n, t in found.items()} == {
+        "one": "third",
+        "two": "second",
+        "three": "first",
+    }
 
 
 def test_the_three_places_in_their_order(tmp_path: Path) -> None:
@@ -140,10 +168,14 @@ def test_a_bad_declaration_of_the_users_stops_before_anything_is_written(bare: I
 
 
 @given(st.text(max_size=60))
-def test_any_text_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, content: str) -> None:
+def test_any_text_is_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, content: str
+) -> None:
     directory = tmp_path_factory.getbasetemp() / "any"
     directory.mkdir(exist_ok=True)
-    (directory / "thing.conf").write_text("[tool]\n" + content, encoding="utf-8", errors="surrogatepass")
+    (directory / "thing.conf").write_text(
+        "[tool]\n" + content, encoding="utf-8", errors="surrogatepass"
+    )
     try:
         declaration.tools([directory])
     except PrefixError as error:

@@ -41,7 +41,10 @@ def test_each_declaration_has_both_names(bare: InUse) -> None:
 
 
 def test_list_shows_each_wrapper_and_who_answers(bare: InUse) -> None:
-    rows = {r["tool"]: r for r in json.loads(bare.machine.ok(*fp_words(bare, "--list", "--json")).stdout)}
+    rows = {
+        r["tool"]: r
+        for r in json.loads(bare.machine.ok(*fp_words(bare, "--list", "--json")).stdout)
+    }
     assert rows["emerge"]["root"] == "both"
     assert rows["emaint"]["entry"] == "view"
     assert rows["emaint"]["answers"].endswith("/emaint")
@@ -55,7 +58,14 @@ def test_list_shows_each_wrapper_and_who_answers(bare: InUse) -> None:
 
 
 def fp_words(prefix: InUse, *words: str) -> list[str]:
-    return [sys.executable, "-m", "flatcar_prefix", "wrappers", f"{prefix.name}-{prefix.board}", *words]
+    return [
+        sys.executable,
+        "-m",
+        "flatcar_prefix",
+        "wrappers",
+        f"{prefix.name}-{prefix.board}",
+        *words,
+    ]
 
 
 def test_check_finds_what_is_missing_changed_left_over_or_outdated(bare: InUse) -> None:
@@ -85,7 +95,11 @@ def test_check_finds_what_is_missing_changed_left_over_or_outdated(bare: InUse) 
     before = names(bare.machine)
     assert bare.machine.run(*fp_words(bare)).returncode == 0
     assert checked(bare) == []
-    assert names(bare.machine) ^ before == {left.name, "emaint-prefix-bare-amd64-usr", "emaint-prefix-bare"}
+    assert names(bare.machine) ^ before == {
+        left.name,
+        "emaint-prefix-bare-amd64-usr",
+        "emaint-prefix-bare",
+    }
 
 
 def test_a_directory_that_cannot_be_written_is_one_line_and_a_hint(bare: InUse) -> None:
@@ -114,7 +128,10 @@ def test_a_file_of_somebody_elses_is_neither_overwritten_nor_removed(bare: InUse
         (bin_dir / name).unlink(missing_ok=True)
         (bin_dir / name).write_text(text)
     (bin_dir / "theirs-prefix-bare").symlink_to("/bin/true")
-    assert states(bare) == {"emaint-prefix-bare-amd64-usr": "in-the-way", "q-prefix-bare": "in-the-way"}
+    assert states(bare) == {
+        "emaint-prefix-bare-amd64-usr": "in-the-way",
+        "q-prefix-bare": "in-the-way",
+    }
     said = bare.machine.run(*fp_words(bare))
     assert said.returncode == 1
     assert "somebody else's" in said.stderr
@@ -231,7 +248,9 @@ def test_uninstalling_takes_a_prefixs_own_wrappers_only(crowd: Crowd, gone: str)
         if name != gone:
             assert crowd.leads_to(f"{name}-amd64-usr") == f"{name}-amd64-usr"
             assert crowd.check(name) == []
-    assert not any(f"at {crowd.base}/{gone}-amd64-usr" in p.read_text() for p in crowd.bin.iterdir())
+    assert not any(
+        f"at {crowd.base}/{gone}-amd64-usr" in p.read_text() for p in crowd.bin.iterdir()
+    )
     for name in set(CROWD) - {gone}:
         crowd.uninstall(name)
     assert os.listdir(crowd.bin) == []
@@ -285,7 +304,10 @@ def test_an_undeclared_tool_goes_when_wrappers_are_written_again(bare: InUse) ->
     assert bare.machine.run(*fp_words(bare)).returncode == 0
     assert {"mine-prefix-bare", "mine-prefix-bare-amd64-usr"} <= names(bare.machine)
     path.unlink()
-    assert states(bare) == {"mine-prefix-bare-amd64-usr": "left-over", "mine-prefix-bare": "left-over"}
+    assert states(bare) == {
+        "mine-prefix-bare-amd64-usr": "left-over",
+        "mine-prefix-bare": "left-over",
+    }
     assert bare.machine.run(*fp_words(bare)).returncode == 0
     assert not {"mine-prefix-bare", "mine-prefix-bare-amd64-usr"} & names(bare.machine)
 

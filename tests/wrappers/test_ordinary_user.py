@@ -81,12 +81,18 @@ def without_sudo(prefix: InUse, directory: Path, *words: str | Path) -> Run:
     return done
 
 
-@pytest.mark.parametrize("words", ["-p", "-pv", "--stage -p", "--install --pretend", "--pretend --verbose"])
+@pytest.mark.parametrize(
+    "words", ["-p", "-pv", "--stage -p", "--install --pretend", "--pretend --verbose"]
+)
 def test_emerge_shows_its_plan_without_root(toolbox: InUse, open_dir: Path, words: str) -> None:
-    done = without_sudo(toolbox, open_dir, toolbox.wrapper("emerge"), *words.split(), "app-misc/letter")
+    done = without_sudo(
+        toolbox, open_dir, toolbox.wrapper("emerge"), *words.split(), "app-misc/letter"
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     plans = done.stdout.count("app-misc/letter-1.0")
-    assert plans == (1 if "--stage" in words or "--install" in words else 2), done.stdout + done.stderr
+    assert plans == (1 if "--stage" in words or "--install" in words else 2), (
+        done.stdout + done.stderr
+    )
 
 
 COLD = {
@@ -98,7 +104,9 @@ COLD = {
 
 
 @pytest.mark.parametrize("line", COLD)
-def test_ebuilds_are_read_where_there_is_no_cache(toolbox: InUse, open_dir: Path, user: int, line: str) -> None:
+def test_ebuilds_are_read_where_there_is_no_cache(
+    toolbox: InUse, open_dir: Path, user: int, line: str
+) -> None:
     tool, *words = line.split()
     env = {"PORTAGE_DEPCACHEDIR": str(open_dir)}
     done = run(toolbox, user, tool, *words, env=env, timeout=60)
@@ -149,19 +157,27 @@ def test_a_python_that_the_user_cannot_reach_is_named(toolbox: InUse, tool: str)
 
 def test_what_is_no_python_does_not_need_it(toolbox: InUse, viewed: InUse) -> None:
     assert toolbox.machine.run(*hiding_python(toolbox.wrapper("gdb"), "--version")).returncode == 0
-    assert viewed.machine.run(*hiding_python(viewed.wrapper("viewsh"), "-c", "exit 7")).returncode == 7
+    assert (
+        viewed.machine.run(*hiding_python(viewed.wrapper("viewsh"), "-c", "exit 7")).returncode == 7
+    )
 
 
-def test_setup_and_doctor_warn_of_a_python_that_others_cannot_reach(machine: Machine, open_dir: Path) -> None:
+def test_setup_and_doctor_warn_of_a_python_that_others_cannot_reach(
+    machine: Machine, open_dir: Path
+) -> None:
     hidden = open_dir / "hidden"
-    shutil.copytree(sys.prefix, hidden / "venv", symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        sys.prefix, hidden / "venv", symlinks=True, ignore=shutil.ignore_patterns("__pycache__")
+    )
     hidden.chmod(0o700)
     python = hidden / "venv/bin/python3"
     checks = json.loads(machine.run(python, "-m", "flatcar_prefix", "doctor", "--json").stdout)
     (check,) = (c for c in checks if c["name"] == "Python for others")
     assert (check["ok"], check["needed"]) == (False, False)
     assert "keeps other users from" in check["found"]
-    done = machine.run(python, *machine.setup_command("--bootstrap=none", "warned", "/usr/local/warned")[1:])
+    done = machine.run(
+        python, *machine.setup_command("--bootstrap=none", "warned", "/usr/local/warned")[1:]
+    )
     assert (done.returncode, done.stderr.count("keeps other users")) == (0, 1), done.stderr
 
 

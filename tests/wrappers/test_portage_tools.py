@@ -61,7 +61,9 @@ def run(prefix: InUse, tool: str, *args: str | Path, **options: object):  # type
 
 
 def test_every_declaration_is_tried() -> None:
-    declared = {n for n, t in declaration.tools().items() if t.path.parent.parent.name != "flatcar-prefix"}
+    declared = {
+        n for n, t in declaration.tools().items() if t.path.parent.parent.name != "flatcar-prefix"
+    }
     assert declared == {*REAL, *GENTOOLKIT, *PORTAGE_UTILS, *CONFIGURATION}
 
 
@@ -83,7 +85,9 @@ def test_emaint_repairs_the_world_file(workshop: InUse, kind: str) -> None:
     assert world.read_text() == "app-misc/letter\n"
 
 
-@pytest.mark.parametrize("module", ["binhost", "cleanconfmem", "cleanresume", "merges", "movebin", "moveinst", "all"])
+@pytest.mark.parametrize(
+    "module", ["binhost", "cleanconfmem", "cleanresume", "merges", "movebin", "moveinst", "all"]
+)
 def test_each_module_of_emaint_finds_nothing_wrong(workshop: InUse, kind: str, module: str) -> None:
     done = run(workshop, "emaint", f"--{kind}", "--check", module)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -92,17 +96,25 @@ def test_each_module_of_emaint_finds_nothing_wrong(workshop: InUse, kind: str, m
 def test_egencache_writes_the_cache_of_a_repository(workshop: InUse, kind: str) -> None:
     cache = workshop.machine.base.parent / "overlay/metadata/md5-cache"
     shutil.rmtree(cache, ignore_errors=True)
-    done = run(workshop, "egencache", f"--{kind}", "--update", "--repo", "workshop-tests", "--jobs", "1")
+    done = run(
+        workshop, "egencache", f"--{kind}", "--update", "--repo", "workshop-tests", "--jobs", "1"
+    )
     assert done.returncode == 0, done.stderr
     assert "DESCRIPTION=A package of the tests" in (cache / "app-misc/letter-1.0").read_text()
 
 
-def test_quickpkg_packs_what_is_installed_under_its_names_on_the_target(workshop: InUse, kind: str) -> None:
+def test_quickpkg_packs_what_is_installed_under_its_names_on_the_target(
+    workshop: InUse, kind: str
+) -> None:
     shutil.rmtree(workshop.staging_dir / "pkgs")
     done = run(workshop, "quickpkg", f"--{kind}", "--include-config=y", "app-misc/greeting")
     assert done.returncode == 0, done.stderr
     (package,) = workshop.binaries("app-misc/greeting-1.0")
-    listed = workshop.machine.ok("sh", "-c", f'tar -xOf {package} --wildcards "*/image.tar*" | tar -t --zstd 2>/dev/null || tar -xOf {package} --wildcards "*/image.tar*" | tar -tj')
+    listed = workshop.machine.ok(
+        "sh",
+        "-c",
+        f'tar -xOf {package} --wildcards "*/image.tar*" | tar -t --zstd 2>/dev/null || tar -xOf {package} --wildcards "*/image.tar*" | tar -tj',
+    )
     assert f"image{workshop.eprefix}/usr/bin/greet\n" in listed.stdout
     again = workshop.emerge("--install", "--quiet", "app-misc/greeting")
     assert again.returncode == 0, again.stderr
@@ -116,7 +128,10 @@ def test_env_update_makes_the_environment_and_the_loaders_cache(workshop: InUse,
     done = run(workshop, "env-update", f"--{kind}")
     assert done.returncode == 0, done.stderr
     assert "export SHOP='open'" in (workshop.eroot(kind) / "etc/profile.env").read_text()
-    assert f"{workshop.eprefix}/usr/lib64/shop" in (workshop.eroot(kind) / "etc/ld.so.conf").read_text()
+    assert (
+        f"{workshop.eprefix}/usr/lib64/shop"
+        in (workshop.eroot(kind) / "etc/ld.so.conf").read_text()
+    )
     assert cache.is_file()
     assert os.listdir(workshop.eroot(kind).parents[2]) == ["usr"]
 
@@ -172,17 +187,25 @@ def test_regenworld_finds_in_the_log_what_emerge_has_installed(workshop: InUse, 
     assert "app-misc/letter\n" in world.read_text()
     world.write_text("")
     done = run(workshop, "regenworld", f"--{kind}")
-    assert (done.returncode, "add to world: app-misc/letter\n" in done.stdout) == (0, True), done.stderr
+    assert (done.returncode, "add to world: app-misc/letter\n" in done.stdout) == (0, True), (
+        done.stderr
+    )
     assert "app-misc/letter" in world.read_text().split()
 
 
 def test_each_root_has_a_log_of_its_own_which_is_not_shipped(workshop: InUse) -> None:
     assert workshop.emerge("--stage", "--quiet", "--oneshot", "app-misc/alone").returncode == 0
-    built, installed = ((d / "logs/emerge.log").read_text() for d in (workshop.staging_dir, workshop.final_dir))
+    built, installed = (
+        (d / "logs/emerge.log").read_text() for d in (workshop.staging_dir, workshop.final_dir)
+    )
     assert "app-misc/alone" in built
     assert "app-misc/alone" not in installed
     assert "app-misc/letter" in installed
-    places = (workshop.staging_dir / "host", workshop.staging_dir / "root", workshop.final_dir / "root")
+    places = (
+        workshop.staging_dir / "host",
+        workshop.staging_dir / "root",
+        workshop.final_dir / "root",
+    )
     assert not [log for place in places for log in place.rglob("emerge.log")]
 
 
@@ -200,7 +223,9 @@ def test_fixpackages_renames_what_a_repository_has_renamed(workshop: InUse) -> N
     assert workshop.emerge("--quiet", "app-misc/elder").returncode == 0
     assert all("app-misc/elder-1.0" in workshop.installed(kind) for kind in ("staging", "final"))
     (overlay.path / "app-misc/elder").rename(overlay.path / "app-misc/younger")
-    (overlay.path / "app-misc/younger/elder-1.0.ebuild").rename(overlay.path / "app-misc/younger/younger-1.0.ebuild")
+    (overlay.path / "app-misc/younger/elder-1.0.ebuild").rename(
+        overlay.path / "app-misc/younger/younger-1.0.ebuild"
+    )
     overlay.write("profiles/updates/1Q-2026", "move app-misc/elder app-misc/younger\n")
     for kind in ("staging", "final"):
         done = run(workshop, "fixpackages", f"--{kind}")
@@ -243,7 +268,10 @@ def announced(workshop: InUse) -> Iterator[None]:
     """Announcements of two faults: letter 1.0 has the one, and nothing installed has the other."""
     directory = workshop.machine.repos / "gentoo-subset/metadata/glsa"
     directory.mkdir()
-    for number, name, unaffected in (("202601-01", "letter", "2.0"), ("202601-02", "greeting", "1.0")):
+    for number, name, unaffected in (
+        ("202601-01", "letter", "2.0"),
+        ("202601-02", "greeting", "1.0"),
+    ):
         text = GLSA.format(number=number, name=name, unaffected=unaffected)
         (directory / f"glsa-{number}.xml").write_text(text)
     yield
@@ -260,7 +288,9 @@ def test_glsa_check_tells_what_is_affected_from_what_is_not(workshop: InUse, kin
 
 
 def test_equery_answers_about_its_root(workshop: InUse, kind: str) -> None:
-    done = run(workshop, "equery", f"--{kind}", "--quiet", "belongs", f"{workshop.eprefix}/usr/bin/greet")
+    done = run(
+        workshop, "equery", f"--{kind}", "--quiet", "belongs", f"{workshop.eprefix}/usr/bin/greet"
+    )
     assert (done.returncode, done.stdout) == (0, "app-misc/greeting-1.0\n"), done.stderr
 
 
@@ -275,7 +305,9 @@ def test_gdb_finds_programs_where_they_are_on_the_target(workshop: InUse, kind: 
     target.unlink()
 
 
-def test_gdb_of_another_architecture_is_one_that_knows_it(open_dir: Path, recorder: Recorder) -> None:
+def test_gdb_of_another_architecture_is_one_that_knows_it(
+    open_dir: Path, recorder: Recorder
+) -> None:
     other = "amd64-usr" if platform.machine() == "aarch64" else "arm64-usr"
     prefix = Machine(open_dir / "machine").setup("arms", f"--board={other}")
     path = f"{recorder.bin}:{few(open_dir)}"
@@ -331,7 +363,9 @@ def test_emerge_makes_the_loaders_cache_too(workshop: InUse) -> None:
         (workshop.eroot(kind) / "etc/ld.so.conf").unlink(missing_ok=True)
         (workshop.eroot(kind) / "etc/ld.so.cache").unlink(missing_ok=True)
         (workshop.eroot(kind) / "etc/env.d").mkdir(exist_ok=True)
-        (workshop.eroot(kind) / "etc/env.d/60other").write_text(f'LDPATH="{workshop.eprefix}/usr/lib64/other"\n')
+        (workshop.eroot(kind) / "etc/env.d/60other").write_text(
+            f'LDPATH="{workshop.eprefix}/usr/lib64/other"\n'
+        )
     done = workshop.emerge("--quiet", "app-misc/greeting")
     assert done.returncode == 0, done.stderr
     assert (workshop.staging / "etc/ld.so.cache").is_file()
@@ -353,8 +387,12 @@ def test_bwrap_runs_a_program_where_nothing_else_is(workshop: InUse, kind: str) 
     target.unlink()
 
 
-@pytest.mark.parametrize("words", [("--staging",), ("--network", "--staging"), ("--final", "--staging")])
-def test_bwrap_takes_the_word_for_the_root_among_its_options(workshop: InUse, words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "words", [("--staging",), ("--network", "--staging"), ("--final", "--staging")]
+)
+def test_bwrap_takes_the_word_for_the_root_among_its_options(
+    workshop: InUse, words: tuple[str, ...]
+) -> None:
     shutil.copy(busybox(), workshop.staging / "usr/bin/busybox")
     done = run(workshop, "bwrap", *words, "busybox", "echo", "from staging")
     assert (done.returncode, done.stdout) == (0, "from staging\n"), done.stderr
@@ -369,7 +407,19 @@ def test_bwrap_without_a_shell_in_the_prefix_names_the_package(workshop: InUse, 
 
 # What is in no registry: a stand-in records what it was given.
 
-ARGUMENTS = ["plain", "with space", "", "-n", "--", "quote'\"", "line\nend", "*", "$HOME", "\\", "ü"]
+ARGUMENTS = [
+    "plain",
+    "with space",
+    "",
+    "-n",
+    "--",
+    "quote'\"",
+    "line\nend",
+    "*",
+    "$HOME",
+    "\\",
+    "ü",
+]
 
 
 @pytest.mark.parametrize("tool", GENTOOLKIT + PORTAGE_UTILS)
@@ -378,7 +428,9 @@ def test_tools_of_gentoolkit_and_portage_utils_are_run_in_the_view(
 ) -> None:
     recorder.install(tool, toolbox.eprefix)
     path = f"{recorder.bin}:{os.environ['PATH']}"
-    done = run(toolbox, tool, f"--{kind}", *ARGUMENTS, env={"PATH": path, "ROOT": "/wrong", "USE": "meant"})
+    done = run(
+        toolbox, tool, f"--{kind}", *ARGUMENTS, env={"PATH": path, "ROOT": "/wrong", "USE": "meant"}
+    )
     got = recorder.read(done)
     assert (got.code, got.words, got.root) == (23, ARGUMENTS, kind), got.stderr
     assert "etc" in got.seen
@@ -428,7 +480,9 @@ def test_the_boards_ldconfig_of_another_architecture_is_run_by_qemu(open_dir: Pa
     bin_dir.mkdir()
     (bin_dir / "qemu-aarch64-static").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
     (bin_dir / "qemu-aarch64-static").chmod(0o755)
-    done = prefix.machine.run(tool, "-X", "-r", "/x", env={"PATH": f"{bin_dir}:{os.environ['PATH']}"})
+    done = prefix.machine.run(
+        tool, "-X", "-r", "/x", env={"PATH": f"{bin_dir}:{os.environ['PATH']}"}
+    )
     assert done.stdout.split() == [
         str(own), "-f", "/usr/local/arms/etc/ld.so.conf", "-C", "/usr/local/arms/etc/ld.so.cache", "-X", "-r", "/x",
     ]  # fmt: skip

@@ -37,7 +37,12 @@ ROOTED = [
     ("is_protected", (GREET,), 1, ""),
     ("license_path", ("tool-tests", "Tool-Tests"), 0, "/licenses/Tool-Tests\n"),
     ("list_preserved_libs", (), 1, ""),
-    ("mass_best_version", ("app-misc/letter", "app-misc/none"), 0, "app-misc/letter:app-misc/letter-1.0\n"),
+    (
+        "mass_best_version",
+        ("app-misc/letter", "app-misc/none"),
+        0,
+        "app-misc/letter:app-misc/letter-1.0\n",
+    ),
     ("mass_best_visible", ("app-misc/letter",), 0, "app-misc/letter:app-misc/letter-1.0\n"),
     ("master_repositories", ("tool-tests",), 0, "gentoo-subset\n"),
     ("master_repos", ("tool-tests",), 0, "gentoo-subset\n"),
@@ -49,7 +54,12 @@ ROOTED = [
     ("owners", (GREET,), 0, "app-misc/greeting-1.0\n\t{eroot}/usr/bin/greet\n"),
     ("owners", ("{eroot}/usr/bin/greet",), 0, "app-misc/greeting-1.0\n\t{eroot}/usr/bin/greet\n"),
     ("owners", ("greet",), 0, "app-misc/greeting-1.0\n\t{eroot}/usr/bin/greet\n"),
-    ("owners", ("/{eprefix}//usr/./bin/greet/",), 0, "app-misc/greeting-1.0\n\t{eroot}/usr/bin/greet\n"),
+    (
+        "owners",
+        ("/{eprefix}//usr/./bin/greet/",),
+        0,
+        "app-misc/greeting-1.0\n\t{eroot}/usr/bin/greet\n",
+    ),
     ("owners", ("{eprefix}",), 1, ""),
     ("owners", (GREET, "{eprefix}/"), 0, "\t{eroot}/usr/bin/greet\n"),
     ("owners", ("{eprefix}/nobodys",), 1, ""),
@@ -136,10 +146,14 @@ def test_sub_commands_without_a_root(
     agree(toolbox, kind, ask(toolbox, kind, name, *args), code, said)
 
 
-@pytest.mark.parametrize("root", ["/", "//", "/.", "/opt/pre", "/opt/pre/", "/r/opt/pre", "/r/opt/pre//", "/r"])
+@pytest.mark.parametrize(
+    "root", ["/", "//", "/.", "/opt/pre", "/opt/pre/", "/r/opt/pre", "/r/opt/pre//", "/r"]
+)
 def test_other_spellings_of_the_root_are_this_prefix(root: str) -> None:
     for name, args, *_ in ROOTED:
-        words = portageq.rewritten([name, root, *args], program(), eroot="/r/opt/pre", eprefix="/opt/pre")  # type: ignore[arg-type]
+        words = portageq.rewritten(
+            [name, root, *args], program(), eroot="/r/opt/pre", eprefix="/opt/pre"
+        )  # type: ignore[arg-type]
         assert words[:2] == [name, "/r/opt/pre"]
         assert len(words) == len(args) + 2
 
@@ -161,7 +175,9 @@ def test_filter_protected_takes_and_gives_paths_of_the_target(toolbox: InUse) ->
 def test_relative_paths_begin_where_the_caller_is(toolbox: InUse, root: tuple[str, ...]) -> None:
     found = ask(toolbox, "final", "owners", *root, "bin/../bin/greet", cwd=toolbox.final / "usr")
     assert found.stdout == f"app-misc/greeting-1.0\n\t{toolbox.final}/usr/bin/greet\n", found.stderr
-    protected = ask(toolbox, "final", "is_protected", *root, "conf", cwd=toolbox.final / "etc/greeting")
+    protected = ask(
+        toolbox, "final", "is_protected", *root, "conf", cwd=toolbox.final / "etc/greeting"
+    )
     assert protected.returncode == 0, protected.stderr
 
 
@@ -179,13 +195,26 @@ def test_staging_can_be_named_to_finals_wrapper(toolbox: InUse) -> None:
 
 
 def test_the_callers_variables_do_not_lead_it_astray(toolbox: InUse) -> None:
-    env = {"ROOT": "/tmp", "EPREFIX": "/x", "PORTAGE_CONFIGROOT": "/etc", "EROOT": "/y", "CHOST": "none"}
+    env = {
+        "ROOT": "/tmp",
+        "EPREFIX": "/x",
+        "PORTAGE_CONFIGROOT": "/etc",
+        "EROOT": "/y",
+        "CHOST": "none",
+    }
     found = ask(toolbox, "final", "envvar", "EROOT", "CHOST", env=env)
     assert found.stdout == f"{toolbox.final}/\nx86_64-cros-linux-gnu\n", found.stderr
 
 
 def test_it_works_where_text_is_not_utf_8(toolbox: InUse) -> None:
-    found = ask(toolbox, "final", "match", "/", "app-misc/letter", env={"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0"})
+    found = ask(
+        toolbox,
+        "final",
+        "match",
+        "/",
+        "app-misc/letter",
+        env={"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0"},
+    )
     assert (found.stdout, found.stderr) == ("app-misc/letter-1.0\n", "")
 
 

@@ -49,7 +49,9 @@ def call(prefix: InUse, recorder: Recorder, tool: str, *args: str, **options: ob
 
 WORDS = st.lists(
     st.one_of(
-        st.sampled_from(["", "-n", "--", "-", "a b", "'", '"', "\n", "*", "?", "$HOME", "`id`", "\\", "--final"]),
+        st.sampled_from(
+            ["", "-n", "--", "-", "a b", "'", '"', "\n", "*", "?", "$HOME", "`id`", "\\", "--final"]
+        ),
         st.text(st.characters(blacklist_characters="\0", blacklist_categories=("Cs",)), max_size=8),
     ),
     max_size=6,
@@ -57,9 +59,13 @@ WORDS = st.lists(
 
 
 @pytest.mark.parametrize("tool", ["crossed", "viewed"])
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(words=WORDS)
-def test_arguments_arrive_as_they_were(recording: InUse, recorder: Recorder, tool: str, words: list[str]) -> None:
+def test_arguments_arrive_as_they_were(
+    recording: InUse, recorder: Recorder, tool: str, words: list[str]
+) -> None:
     got = call(recording, recorder, tool, "--staging", *words)
     assert (got.code, got.words) == (23, words), got.stderr
 
@@ -73,22 +79,30 @@ def test_only_the_first_word_chooses_a_root(recording: InUse, recorder: Recorder
     assert got.env["ROOT"].startswith(str(recording.staging_dir))
 
 
-def test_cross_sets_what_points_at_the_root_and_nothing_else(recording: InUse, recorder: Recorder) -> None:
+def test_cross_sets_what_points_at_the_root_and_nothing_else(
+    recording: InUse, recorder: Recorder
+) -> None:
     prefix = record.read(recording.staging_dir)
     for root in (prefix.staging, prefix.final):
         got = call(recording, recorder, "crossed", f"--{root.kind}")
         before = recording.machine.environment()
-        new = {k: v for k, v in got.env.items() if before.get(k) != v and k not in ("PWD", "PATH", "_")}
+        new = {
+            k: v for k, v in got.env.items() if before.get(k) != v and k not in ("PWD", "PATH", "_")
+        }
         assert new == root.environment()
 
 
-def test_variables_that_would_lead_astray_are_put_right(recording: InUse, recorder: Recorder) -> None:
+def test_variables_that_would_lead_astray_are_put_right(
+    recording: InUse, recorder: Recorder
+) -> None:
     wrong = dict.fromkeys(ASTRAY, "/wrong")
     prefix = record.read(recording.staging_dir)
     got = call(recording, recorder, "crossed", env=wrong)
     assert {k: v for k, v in got.env.items() if k in wrong} == prefix.final.environment()
     got = call(recording, recorder, "viewed", env=wrong)
-    assert {k: v for k, v in got.env.items() if k in wrong} == {"PORTAGE_OVERRIDE_EPREFIX": prefix.eprefix}
+    assert {k: v for k, v in got.env.items() if k in wrong} == {
+        "PORTAGE_OVERRIDE_EPREFIX": prefix.eprefix
+    }
 
 
 # From the manuals of gcc (Environment Variables), ld (-rpath), ld.so, cmake-env-variables,
@@ -116,25 +130,40 @@ def test_no_variable_is_both_meant_and_leading_astray() -> None:
 
 def test_flags_of_all_languages_and_kinds_are_meant() -> None:
     flags = {"CFLAGS", "CXXFLAGS", "FCFLAGS", "FFLAGS", "RUSTFLAGS", "GOFLAGS", "USE"}
-    expanded = {"CURL_SSL", "PHP_TARGETS", "LLVM_SLOT", "LUA_SINGLE_TARGET", "PYTHON_TARGETS", "ABI_X86"}
+    expanded = {
+        "CURL_SSL",
+        "PHP_TARGETS",
+        "LLVM_SLOT",
+        "LUA_SINGLE_TARGET",
+        "PYTHON_TARGETS",
+        "ABI_X86",
+    }
     assert flags | expanded <= set(MEANT)
 
 
 @pytest.mark.parametrize("tool", ["crossed", "viewed"])
-def test_variables_that_the_caller_means_arrive(recording: InUse, recorder: Recorder, tool: str) -> None:
+def test_variables_that_the_caller_means_arrive(
+    recording: InUse, recorder: Recorder, tool: str
+) -> None:
     meant = {name: f"a 'b' \"c\" $d {name}\n" for name in MEANT if name != "COLUMNS"}
     got = call(recording, recorder, tool, env=meant)
     assert {name: got.env.get(name) for name in meant} == meant
 
 
-def test_the_sandboxs_library_is_not_loaded_into_the_tool(recording: InUse, recorder: Recorder) -> None:
-    got = call(recording, recorder, "crossed", env={"LD_PRELOAD": "libsandbox.so", "SANDBOX_ON": "1"})
+def test_the_sandboxs_library_is_not_loaded_into_the_tool(
+    recording: InUse, recorder: Recorder
+) -> None:
+    got = call(
+        recording, recorder, "crossed", env={"LD_PRELOAD": "libsandbox.so", "SANDBOX_ON": "1"}
+    )
     assert not {"LD_PRELOAD", "SANDBOX_ON"} & set(got.env)
     got = call(recording, recorder, "crossed", env={"LD_PRELOAD": "", "SANDBOX_ON": "1"})
     assert got.env["SANDBOX_ON"] == "1"
 
 
-def test_tools_of_builds_are_in_the_path_of_the_build_only(recording: InUse, recorder: Recorder) -> None:
+def test_tools_of_builds_are_in_the_path_of_the_build_only(
+    recording: InUse, recorder: Recorder
+) -> None:
     got = call(recording, recorder, "crossed")
     assert got.env["PATH"].split(":")[0] == str(recording.staging_dir / "tools/bin")
     got = call(recording, recorder, "viewed")
@@ -160,7 +189,12 @@ def test_prefix_help_says_what_the_wrapper_is(recording: InUse, recorder: Record
         assert part in shown
     recorder.install("crossed", recording.eprefix)
     path = f"{recorder.bin}:{os.environ['PATH']}"
-    assert "answers:   crossed\n" in recording.machine.ok(recording.wrapper("crossed"), "--prefix-help", env={"PATH": path}).stdout
+    assert (
+        "answers:   crossed\n"
+        in recording.machine.ok(
+            recording.wrapper("crossed"), "--prefix-help", env={"PATH": path}
+        ).stdout
+    )
 
 
 def test_prefix_help_says_that_this_programs_own_equery_answers(recording: InUse) -> None:
@@ -227,7 +261,9 @@ def test_no_wrapper_names_a_shell_other_than_sh(recording: InUse) -> None:
 # sudo. The policy is in a mount namespace of the test's own; the machine's stays as it is.
 
 
-def with_sudo(recording: InUse, recorder: Recorder, *args: str, env: dict[str, str] | None = None) -> Run:
+def with_sudo(
+    recording: InUse, recorder: Recorder, *args: str, env: dict[str, str] | None = None
+) -> Run:
     recorder.install("rooted", recording.eprefix)
     policy = recorder.directory / "sudoers"
     policy.write_text(
@@ -248,7 +284,9 @@ needs_sudo = pytest.mark.skipif(not shutil.which("sudo"), reason="sudo is not he
 
 @pytest.mark.needs_root
 @needs_sudo
-def test_an_ordinary_user_becomes_root_and_takes_along_what_is_meant(recording: InUse, recorder: Recorder) -> None:
+def test_an_ordinary_user_becomes_root_and_takes_along_what_is_meant(
+    recording: InUse, recorder: Recorder
+) -> None:
     meant = {name: f"'{name}' \"%/\" (x) $y" for name in MEANT if name != "COLUMNS"}
     words = ["--staging", "a b", "", "'", "line\nend", "-n", "*"]
     done = with_sudo(recording, recorder, *words, env={**meant, "ROOT": "/wrong", "CHOST": "wrong"})
@@ -259,8 +297,25 @@ def test_an_ordinary_user_becomes_root_and_takes_along_what_is_meant(recording: 
     assert "CHOST" not in got.env
 
 
-ASKING = (["--pretend"], ["-p", "x"], ["x", "-pv"], ["-1vp"], ["--staging", "--search", "x"], ["-j", "2", "-s"])
-CHANGING = ([], ["x"], ["-1v"], ["--", "-p"], ["--pretender"], ["--skip-p"], ["--=-p"], ["p"], ["--p"])
+ASKING = (
+    ["--pretend"],
+    ["-p", "x"],
+    ["x", "-pv"],
+    ["-1vp"],
+    ["--staging", "--search", "x"],
+    ["-j", "2", "-s"],
+)
+CHANGING = (
+    [],
+    ["x"],
+    ["-1v"],
+    ["--", "-p"],
+    ["--pretender"],
+    ["--skip-p"],
+    ["--=-p"],
+    ["p"],
+    ["--p"],
+)
 
 
 @pytest.mark.needs_root
@@ -270,11 +325,15 @@ def test_who_only_asks_needs_no_root(recording: InUse, recorder: Recorder) -> No
     (recorder.bin / "sudo").chmod(0o755)
     path = f"{recorder.bin}:{os.environ['PATH']}"
     for words in ASKING:
-        done = recording.machine.run(*as_ordinary_user(recording.wrapper("rooted"), *words), env={"PATH": path})
+        done = recording.machine.run(
+            *as_ordinary_user(recording.wrapper("rooted"), *words), env={"PATH": path}
+        )
         got = recorder.read(done)
         assert (got.uid, got.words) == (ORDINARY, [word for word in words if word != "--staging"])
     for words in CHANGING:
-        done = recording.machine.run(*as_ordinary_user(recording.wrapper("rooted"), *words), env={"PATH": path})
+        done = recording.machine.run(
+            *as_ordinary_user(recording.wrapper("rooted"), *words), env={"PATH": path}
+        )
         assert done.returncode == 99, words
 
 
@@ -299,22 +358,30 @@ def test_the_owner_of_a_prefix_does_not_need_sudo(open_dir: Path, recorder: Reco
     (recorder.bin / "sudo").write_text("#!/bin/sh\nexit 99\n")
     (recorder.bin / "sudo").chmod(0o755)
     path = f"{recorder.bin}:{os.environ['PATH']}"
-    done = prefix.machine.run(*as_ordinary_user(prefix.wrapper("rooted"), "word"), env={"PATH": path})
+    done = prefix.machine.run(
+        *as_ordinary_user(prefix.wrapper("rooted"), "word"), env={"PATH": path}
+    )
     assert recorder.read(done).uid == ORDINARY
 
 
 @pytest.mark.needs_root
-def test_a_tool_that_does_not_need_root_never_asks_for_it(recording: InUse, recorder: Recorder) -> None:
+def test_a_tool_that_does_not_need_root_never_asks_for_it(
+    recording: InUse, recorder: Recorder
+) -> None:
     recorder.install("crossed", recording.eprefix)
     (recorder.bin / "sudo").write_text("#!/bin/sh\nexit 99\n")
     (recorder.bin / "sudo").chmod(0o755)
     path = f"{recorder.bin}:{os.environ['PATH']}"
-    done = recording.machine.run(*as_ordinary_user(recording.wrapper("crossed")), env={"PATH": path})
+    done = recording.machine.run(
+        *as_ordinary_user(recording.wrapper("crossed")), env={"PATH": path}
+    )
     assert recorder.read(done).uid == ORDINARY
 
 
 @pytest.mark.needs_root
-def test_without_sudo_the_caller_is_told_to_be_root(recording: InUse, recorder: Recorder, open_dir: Path) -> None:
+def test_without_sudo_the_caller_is_told_to_be_root(
+    recording: InUse, recorder: Recorder, open_dir: Path
+) -> None:
     recorder.install("rooted", recording.eprefix)
     few = open_dir / "few"
     few.mkdir()

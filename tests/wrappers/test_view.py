@@ -17,6 +17,7 @@ from tooling import as_ordinary_user, shell
 
 pytestmark = pytest.mark.needs_namespaces
 
+
 @pytest.fixture(params=[pytest.param("root", marks=pytest.mark.needs_root), "user"])
 def caller(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -34,7 +35,9 @@ def mounts() -> str:
 def test_the_prefix_stands_at_its_eprefix_for_both_roots(caller: str, viewed: InUse) -> None:
     wrapper = viewed.wrapper("viewsh")
     for word, kind in ((), "final"), (("--staging",), "staging"), (("--final",), "final"):
-        seen = run(caller, viewed.machine, wrapper, *word, "-c", f"cat {viewed.eprefix}/etc/which-root")
+        seen = run(
+            caller, viewed.machine, wrapper, *word, "-c", f"cat {viewed.eprefix}/etc/which-root"
+        )
         assert seen.stdout == kind, seen.stderr
         assert not seen.stderr
 
@@ -43,7 +46,11 @@ def test_nothing_outside_changes(caller: str, viewed: InUse) -> None:
     wrapper = viewed.wrapper("viewsh")
     before = mounts(), snapshot(viewed.final_dir, viewed.staging_dir), os.listdir("/usr/local")
     run(caller, viewed.machine, wrapper, "-c", "ls -R $PORTAGE_OVERRIDE_EPREFIX")
-    assert (mounts(), snapshot(viewed.final_dir, viewed.staging_dir), os.listdir("/usr/local")) == before
+    assert (
+        mounts(),
+        snapshot(viewed.final_dir, viewed.staging_dir),
+        os.listdir("/usr/local"),
+    ) == before
     assert not os.path.exists(viewed.eprefix)
 
 
@@ -84,7 +91,17 @@ def test_neighbours_with_any_names_stay_what_they_are(caller: str, open_dir: Pat
     place = open_dir / "place"
     place.mkdir(mode=0o777)
     place.chmod(0o777)
-    names = ["plain", "with space", "tab\there", "new\nline", "back\\slash", ".hidden", "#1", "-n", "*"]
+    names = [
+        "plain",
+        "with space",
+        "tab\there",
+        "new\nline",
+        "back\\slash",
+        ".hidden",
+        "#1",
+        "-n",
+        "*",
+    ]
     for name in names:
         (place / name).mkdir()
         (place / name).chmod(0o777)
@@ -94,7 +111,9 @@ def test_neighbours_with_any_names_stay_what_they_are(caller: str, open_dir: Pat
     prefix = Machine(open_dir / "machine").setup("inner", eprefix=f"{place}/deep/er/prefix")
     wrapper = shell(prefix)
     script = 'for d in "$@"; do cat "$d/inside"; echo changed > "$d/inside2"; done; cat file link'
-    seen = run(caller, prefix.machine, wrapper, "-c", script, "sh", *(f"./{n}" for n in names), cwd=place)
+    seen = run(
+        caller, prefix.machine, wrapper, "-c", script, "sh", *(f"./{n}" for n in names), cwd=place
+    )
     assert seen.stdout == "".join(names) + "a file" * 2, seen.stderr
     assert all((place / n / "inside2").read_text() == "changed\n" for n in names)
     assert not (place / "deep").exists()
@@ -137,7 +156,9 @@ def test_a_parent_that_can_only_be_read_is_no_hindrance(viewed: InUse) -> None:
 
 def test_the_prefix_can_be_written_to_through_the_view(bare: InUse) -> None:
     wrapper = shell(bare)
-    script = f"echo new > {bare.eprefix}/etc/new && mv {bare.eprefix}/etc/new {bare.eprefix}/etc/newer"
+    script = (
+        f"echo new > {bare.eprefix}/etc/new && mv {bare.eprefix}/etc/new {bare.eprefix}/etc/newer"
+    )
     assert bare.machine.run(wrapper, "-c", script).returncode == 0
     assert (bare.final / "etc/newer").read_text() == "new\n"
 
@@ -150,12 +171,16 @@ def test_an_ordinary_user_is_nobody_else_in_the_view(viewed: InUse) -> None:
     assert all(int(word, 16) == 0 for word in seen[2::2])
 
 
-def test_an_ordinary_user_is_so_where_util_linux_has_no_setpriv(viewed: InUse, open_dir: Path) -> None:
+def test_an_ordinary_user_is_so_where_util_linux_has_no_setpriv(
+    viewed: InUse, open_dir: Path
+) -> None:
     programs = open_dir / "programs"
     programs.mkdir()
     for name in ("sh", "mount", "unshare", "rm", "mkdir", "cp", "id", "grep", "python3"):
         (programs / name).symlink_to(shutil.which(name, path="/usr/bin:/bin") or name)
-    argv = as_ordinary_user(viewed.wrapper("viewsh"), "-c", "id -u; grep -h ^Cap[EPA] /proc/self/status")
+    argv = as_ordinary_user(
+        viewed.wrapper("viewsh"), "-c", "id -u; grep -h ^Cap[EPA] /proc/self/status"
+    )
     argv[0] = shutil.which(argv[0]) or argv[0]
     done = viewed.machine.run(*argv, env={"PATH": os.fspath(programs)})
     assert done.returncode == 0, done.stderr
@@ -166,7 +191,10 @@ def test_an_ordinary_user_is_so_where_util_linux_has_no_setpriv(viewed: InUse, o
 
 @pytest.mark.parametrize("code", [0, 1, 42, 127, 255])
 def test_the_exit_code_is_the_tools(caller: str, viewed: InUse, code: int) -> None:
-    assert run(caller, viewed.machine, viewed.wrapper("viewsh"), "-c", f"exit {code}").returncode == code
+    assert (
+        run(caller, viewed.machine, viewed.wrapper("viewsh"), "-c", f"exit {code}").returncode
+        == code
+    )
 
 
 def test_the_tool_is_the_process_that_was_started(caller: str, viewed: InUse) -> None:
@@ -174,7 +202,9 @@ def test_the_tool_is_the_process_that_was_started(caller: str, viewed: InUse) ->
     argv = as_ordinary_user(wrapper, "-c", "echo $$; exec sleep 60")
     if caller == "root":
         argv = [str(wrapper), "-c", "echo $$; exec sleep 60"]
-    process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=viewed.machine.environment())
+    process = subprocess.Popen(
+        argv, stdout=subprocess.PIPE, text=True, env=viewed.machine.environment()
+    )
     assert process.stdout is not None
     assert int(process.stdout.readline()) == process.pid
     process.send_signal(signal.SIGTERM)
@@ -188,7 +218,11 @@ def test_nothing_is_left_when_the_tool_is_killed(caller: str, viewed: InUse) -> 
     if caller == "user":
         argv = as_ordinary_user(*argv)
     process = subprocess.Popen(
-        argv, stdout=subprocess.PIPE, text=True, env=viewed.machine.environment(), start_new_session=True
+        argv,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=viewed.machine.environment(),
+        start_new_session=True,
     )
     assert process.stdout is not None
     namespace = os.readlink(f"/proc/{int(process.stdout.readline())}/ns/mnt")
@@ -242,7 +276,9 @@ def test_the_terminal_is_the_tools(viewed: InUse) -> None:
     assert b"/dev/pts/" in said
 
 
-def test_the_current_directory_and_relative_paths_keep_working(caller: str, viewed: InUse, open_dir: Path) -> None:
+def test_the_current_directory_and_relative_paths_keep_working(
+    caller: str, viewed: InUse, open_dir: Path
+) -> None:
     wrapper = viewed.wrapper("viewsh")
     place = open_dir / "where I am"
     place.mkdir()
@@ -251,7 +287,9 @@ def test_the_current_directory_and_relative_paths_keep_working(caller: str, view
     assert seen.stdout == f"{place}\nfoundfound", seen.stderr
 
 
-def test_a_current_directory_beside_the_prefix_is_that_of_the_view(caller: str, open_dir: Path) -> None:
+def test_a_current_directory_beside_the_prefix_is_that_of_the_view(
+    caller: str, open_dir: Path
+) -> None:
     place = open_dir / "place"
     place.mkdir()
     prefix = Machine(open_dir / "machine").setup("near", eprefix=f"{place}/near")
@@ -285,8 +323,12 @@ def test_a_machine_without_namespaces_is_told_what_to_do(viewed: InUse, open_dir
 
 
 @pytest.mark.needs_root
-@pytest.mark.parametrize("setting", ["user/max_user_namespaces", "kernel/unprivileged_userns_clone"])
-def test_a_machine_that_allows_users_no_namespaces_is_named(viewed: InUse, open_dir: Path, setting: str) -> None:
+@pytest.mark.parametrize(
+    "setting", ["user/max_user_namespaces", "kernel/unprivileged_userns_clone"]
+)
+def test_a_machine_that_allows_users_no_namespaces_is_named(
+    viewed: InUse, open_dir: Path, setting: str
+) -> None:
     place = Path("/proc/sys") / setting
     if not place.exists():
         pytest.skip("this kernel has no such setting")
@@ -300,7 +342,9 @@ def test_a_machine_that_allows_users_no_namespaces_is_named(viewed: InUse, open_
     assert "as root" in to_do
 
 
-def test_a_machine_without_unshare_is_told_which_package_has_it(viewed: InUse, open_dir: Path) -> None:
+def test_a_machine_without_unshare_is_told_which_package_has_it(
+    viewed: InUse, open_dir: Path
+) -> None:
     few = open_dir / "few"
     few.mkdir()
     (few / "sh").symlink_to("/bin/sh")
@@ -309,7 +353,9 @@ def test_a_machine_without_unshare_is_told_which_package_has_it(viewed: InUse, o
     assert "util-linux" in two_lines(seen)[1]
 
 
-def test_names_that_somebody_has_taken_do_not_keep_anybody_out(viewed: InUse, open_dir: Path) -> None:
+def test_names_that_somebody_has_taken_do_not_keep_anybody_out(
+    viewed: InUse, open_dir: Path
+) -> None:
     open_dir.chmod(0o777)
     taken = f"{open_dir}/.flatcar-prefix-view.$$"
     script = f': >{taken}; ln -s /nowhere {taken}.0; : >{taken}.1; exec "$@"'
@@ -321,7 +367,7 @@ def test_names_that_somebody_has_taken_do_not_keep_anybody_out(viewed: InUse, op
 
 def test_where_nothing_can_be_created_one_is_told_where(viewed: InUse, open_dir: Path) -> None:
     open_dir.chmod(0o777)
-    filled = f"i=0; while [ $i -lt 100 ]; do : >{open_dir}/.flatcar-prefix-view.$$.$i; i=$((i + 1)); done; exec \"$@\""
+    filled = f'i=0; while [ $i -lt 100 ]; do : >{open_dir}/.flatcar-prefix-view.$$.$i; i=$((i + 1)); done; exec "$@"'
     seen = run("user", viewed.machine, "sh", "-c", filled, "sh", viewed.wrapper("viewsh"), "-c", ":",
                env={"XDG_RUNTIME_DIR": str(open_dir)})  # fmt: skip
     assert seen.returncode == 1
