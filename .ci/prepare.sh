@@ -123,14 +123,14 @@ is_reachable() {
 	done
 }
 
-# Makes the virtual environment with this project and extras of its setup.py, such as
-# [test]; does nothing where that was done for this setup.py, with these extras or more.
+# Makes the virtual environment with this project and extras of its pyproject.toml, such as
+# [test]; does nothing where that was done for these files, with these extras or more.
 make_venv() {
 	local extras=$1 python wanted stamp=${VENV}/.flatcar-prefix
 	python=$(find_python)
 	"${python}" -c "${NEW_ENOUGH}" 2>/dev/null || stop \
 		"Python 3.10 or newer is missing" "Install it, or name it: PYTHON=python3.11 $0"
-	wanted="$(cksum <"${TOP}/setup.py") $("${python}" -V) ${extras}"
+	wanted="$(cat "${TOP}/setup.py" "${TOP}/pyproject.toml" | cksum) $("${python}" -V) ${extras}"
 	[[ -e ${stamp} && $(<"${stamp}") == "${wanted}"* ]] && return 0
 
 	with_progress "making the virtual environment ${VENV}, with this project and Portage" \

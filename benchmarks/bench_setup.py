@@ -22,7 +22,7 @@ GOAL_SECONDS = 1.5
 
 COUNTING = """
 import json, sys
-from flatcar_prefix import portage_api
+from flatcar_prefix.portage_api import session as portage_api
 portage_api.import_portage()
 from portage.package.ebuild import config as module
 loads, original = [], module.config.__init__

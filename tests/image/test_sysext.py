@@ -573,15 +573,16 @@ SLOW = textwrap.dedent(
     """
     import sys, time
     from pathlib import Path
-    from flatcar_prefix import prefix
-    from flatcar_prefix.sysext import archive, sysext
+    from flatcar_prefix.image.build import sysext
+    from flatcar_prefix.image.formats import tar
+    from flatcar_prefix.prefix import record
 
-    def slow(entry, out, copy=archive.copy):
+    def slow(entry, out, copy=tar.copy):
         print("copying", flush=True)
         time.sleep(30)
 
-    archive.copy = slow
-    sysext(prefix.read(Path(sys.argv[1])), sys.argv[2], format="tar", verify=False)
+    tar.copy = slow
+    sysext(record.read(Path(sys.argv[1])), sys.argv[2], format="tar", verify=False)
     """
 )
 

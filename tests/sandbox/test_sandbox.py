@@ -40,8 +40,9 @@ pytestmark = pytest.mark.needs_namespaces
 RUN = """
 import sys
 from pathlib import Path
-from flatcar_prefix import prefix, sandbox
-sys.exit(sandbox.run(prefix.read(Path(sys.argv[1])), sys.argv[2:]))
+from flatcar_prefix.prefix import record
+from flatcar_prefix.sandbox.run import run
+sys.exit(run(record.read(Path(sys.argv[1])), sys.argv[2:]))
 """
 
 
@@ -69,8 +70,9 @@ def start(prefix: Prefix, *argv: str, **options: object) -> subprocess.Popen[str
 def output(prefix: Prefix, *argv: str, **options: object) -> str:
     """Return what a program of the prefix prints."""
     code = (
-        "import sys, json; from pathlib import Path; from flatcar_prefix import prefix, sandbox;"
-        "sys.exit(sandbox.run(prefix.read(Path(sys.argv[1])), sys.argv[3:],"
+        "import sys, json; from pathlib import Path; from flatcar_prefix.prefix import record;"
+        "from flatcar_prefix.sandbox.run import run;"
+        "sys.exit(run(record.read(Path(sys.argv[1])), sys.argv[3:],"
         " **json.loads(sys.argv[2])))"
     )
     command = [sys.executable, "-c", code, prefix.staging_dir, json.dumps(options), *argv]

@@ -63,7 +63,11 @@ BAD = {
     "wrong root": (text(root="finale"), "root", "none of staging, final, both"),
     "wrong entry": (text(entry="window"), "entry", "none of cross, view, module"),
     "module missing": (text(entry="module"), "module", "is missing"),
-    "module's name": (text(entry="module", module="a b"), "module", "no name of a Python module"),
+    "module's name": (
+        text(entry="module", module="a b"),
+        "module",
+        "is not the name of a Python module",
+    ),
     "both without a module": (text(root="both"), "root", "entry = module only"),
     "probe for nothing": (text(probe="x"), "probe", "stand-in"),
     "needs-root": (text(needs_root="maybe"), "needs-root", "neither yes nor no"),

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The audit behind ``flatcar-prefix verify``: findings, checks and reporters."""
