@@ -23,7 +23,7 @@ from flatcar_prefix.audit.tree import Tree
 from flatcar_prefix.audit.waivers import Waiver, read_waivers
 from flatcar_prefix.boards import BOARDS, Board
 from flatcar_prefix.errors import PrefixError
-from flatcar_prefix.portage_api import session as portage_api
+from flatcar_prefix.portage_api import packages, session as portage_api
 from flatcar_prefix.prefix import model as prefixes, record
 
 LATER = frozenset({"link-dangling", "script-interpreter-missing", "elf-interpreter-missing"})
@@ -92,9 +92,7 @@ def _package(cpv: str, slot: str, waivers: Sequence[Waiver]) -> Any:
     if not waivers:
         return cpv
     portage_api.import_portage()
-    from portage.versions import _pkg_str
-
-    return _pkg_str(cpv, slot=slot)
+    return packages.package(cpv, slot=slot)
 
 
 def lines(report: Report) -> Iterator[str]:

@@ -85,7 +85,7 @@ def reason_for(
 ) -> str | None:
     """Return why ``finding`` is accepted, None when it is not.
 
-    ``package`` is the owner as a ``portage.versions._pkg_str`` where slots are known;
+    ``package`` is the owner as a string of Portage's own class where slots are known;
     the finding's own cpv otherwise, of which ``installed``, a ``portage.dbapi``, knows
     slot and USE.
     """
@@ -101,7 +101,8 @@ def reason_for(
 
 def _is(atom: Any, package: Any, installed: Any) -> bool:
     from portage.dep import match_from_list
-    from portage.versions import _pkg_str
+
+    from flatcar_prefix.portage_api import packages
 
     if installed is None:
         return bool(match_from_list(atom, [package]))
@@ -109,4 +110,4 @@ def _is(atom: Any, package: Any, installed: Any) -> bool:
         return package in installed.match(atom)
     # Databases look for no patterns; a pattern can name a slot, and no USE flag.
     slot, repository = installed.aux_get(package, ["SLOT", "repository"])
-    return bool(match_from_list(atom, [_pkg_str(package, slot=slot, repo=repository)]))
+    return bool(match_from_list(atom, [packages.package(package, slot=slot, repo=repository)]))

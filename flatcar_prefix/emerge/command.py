@@ -13,10 +13,10 @@ from typing import Any
 
 from flatcar_prefix.emerge import one_root, resume, same_versions, which_roots
 from flatcar_prefix.emerge.failures import explain
-from flatcar_prefix.emerge.one_root import Half
+from flatcar_prefix.emerge.one_root import OneRoot
 from flatcar_prefix.emerge.which_roots import Call
 from flatcar_prefix.errors import PrefixError
-from flatcar_prefix.portage_api import depgraph, session as portage_api
+from flatcar_prefix.portage_api import depgraph, emerge_calls, session as portage_api
 from flatcar_prefix.prefix import record
 from flatcar_prefix.prefix.model import Prefix
 from flatcar_prefix.system import messages
@@ -77,14 +77,14 @@ def emerge(prefix: Prefix, argv: Sequence[str]) -> int:
     return _both(prefix, call, first)
 
 
-def _one(half: Half) -> int:
-    code = one_root.run(half)
-    if code and half.action is None and "--pretend" not in half.opts:
-        explain(half, code)
+def _one(one: OneRoot) -> int:
+    code = one_root.run(one)
+    if code and one.action is None and "--pretend" not in one.opts:
+        explain(one, code)
     return code
 
 
-def _both(prefix: Prefix, call: Call, staging: Half) -> int:
+def _both(prefix: Prefix, call: Call, staging: OneRoot) -> int:
     """Build, then install; or show both plans."""
     resumed = resume.of(staging) if which_roots.resumes(staging.opts) else None
     _heading(staging)
@@ -99,7 +99,7 @@ def _both(prefix: Prefix, call: Call, staging: Half) -> int:
     return _install(staging, final)
 
 
-def _install(staging: Half, final: Half) -> int:
+def _install(staging: OneRoot, final: OneRoot) -> int:
     also = _not_there_yet(staging, final)
     code = one_root.run(final, also=also, judge=partial(same_versions.check, staging, final))
     if code and "--pretend" not in final.opts:
@@ -107,7 +107,7 @@ def _install(staging: Half, final: Half) -> int:
     return code
 
 
-def _not_there_yet(staging: Half, final: Half) -> dict[str, Any]:
+def _not_there_yet(staging: OneRoot, final: OneRoot) -> dict[str, Any]:
     """Return what final's plan takes for binary packages though there are none, by EROOT.
 
     When both plans are only shown, that is all that staging would build, for the build
@@ -122,24 +122,20 @@ def _not_there_yet(staging: Half, final: Half) -> dict[str, Any]:
     return {tree.settings["EROOT"]: depgraph.as_binaries(some, tree) for some, tree in trees}
 
 
-def _heading(half: Half) -> None:
-    if "--quiet" not in half.opts:
-        what = "building in" if half.root.kind == "staging" else "installing into"
-        messages.info(f"{half.root.prefix.id}: {what} {half.root.kind}")
+def _heading(one: OneRoot) -> None:
+    if "--quiet" not in one.opts:
+        what = "building in" if one.root.kind == "staging" else "installing into"
+        messages.info(f"{one.root.prefix.id}: {what} {one.root.kind}")
 
 
-def _ask(prefix: Prefix, call: Call, staging: Half) -> int:
+def _ask(prefix: Prefix, call: Call, staging: OneRoot) -> int:
     """Show both plans, ask once, then do both."""
-    from _emerge.UserQuery import UserQuery
-
     if not sys.stdin.isatty():
         return _one(staging)  # emerge refuses
     code = _both_again(prefix, call, "--ask=n", "--pretend")
     if code:
         return code
-    query = UserQuery(staging.opts)
-    enter_invalid = "--ask-enter-invalid" in staging.opts
-    if query.query("Would you like to build and install these packages?", enter_invalid) == "No":
+    if not emerge_calls.ask("Would you like to build and install these packages?", staging.opts):
         print("\nQuitting.\n")
         return 128 + 2
     return _both_again(prefix, call, "--ask=n")

@@ -7,33 +7,33 @@ import shlex
 from collections.abc import Iterable
 from typing import Any
 
-from flatcar_prefix.emerge.one_root import Half
+from flatcar_prefix.emerge.one_root import OneRoot
 from flatcar_prefix.system import messages
 
 KILLED = 128
 """Exit codes from here on say that somebody has stopped it."""
 
 
-def explain(half: Half, code: int) -> None:
-    """Say what Portage has not, of what has failed in ``half``: often there is nothing."""
+def explain(one: OneRoot, code: int) -> None:
+    """Print what Portage leaves out about the failures in one root; often nothing."""
     if code >= KILLED:
         return
-    for failure in half.failures:
-        doing = "building" if half.root.kind == "staging" else "installing"
+    for failure in one.failures:
+        doing = "building" if one.root.kind == "staging" else "installing"
         where = f"the log is {failure.log}" if failure.log else "there is no log"
         messages.error(f"{doing} failed: {failure.cpv}; {where}")
-    resolved = half.plan is None or half.plan.success
-    if half.root.kind == "final" and not half.failures and not resolved:
-        _explain_missing(half)
+    resolved = one.plan is None or one.plan.success
+    if one.root.kind == "final" and not one.failures and not resolved:
+        _explain_missing(one)
 
 
-def _explain_missing(half: Half) -> None:
+def _explain_missing(one: OneRoot) -> None:
     """Tell binary packages that are not there from those that are masked."""
-    bindb = half.bintree.dbapi
-    unsatisfied = half.plan.unsatisfied if half.plan is not None else ()
+    bindb = one.bintree.dbapi
+    unsatisfied = one.plan.unsatisfied if one.plan is not None else ()
     missing = [atom for atom in unsatisfied if not _is_there(bindb, atom)]
     masked = [atom for atom in unsatisfied if _is_there(bindb, atom)]
-    prefix = half.root.prefix
+    prefix = one.root.prefix
     if missing:
         words = _words(missing)
         messages.error(f"there is no binary package of {' '.join(words)}")

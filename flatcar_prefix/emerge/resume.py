@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flatcar_prefix.emerge import which_roots
-from flatcar_prefix.emerge.one_root import Half
+from flatcar_prefix.emerge.one_root import OneRoot
 
 LISTS = ("resume", "resume_backup")
 """Portage's lists, the latest first."""
@@ -30,8 +30,8 @@ class Resumed:
     favorites: tuple[str, ...]
     opts: Mapping[str, Any]
 
-    def hand_on(self, staging: Half, final: Half) -> bool:
-        """Let ``final`` do its half of that call; options of its own come first.
+    def hand_on(self, staging: OneRoot, final: OneRoot) -> bool:
+        """Let ``final`` do its part of that call; its own options come first.
 
         What ``staging`` was told to skip is not asked of final. False when nothing is left.
         """
@@ -51,18 +51,18 @@ class Resumed:
         return bool(left)
 
 
-def stopped(halves: Sequence[Half]) -> Half | None:
-    """Return the half in which the latest call was stopped, None when there is none."""
+def stopped(roots: Sequence[OneRoot]) -> OneRoot | None:
+    """Return the root in which the latest call was stopped; None when no call was."""
     for name in LISTS:
-        for half in halves:
-            if _entry(half, name):
-                return half
+        for root in roots:
+            if _entry(root, name):
+                return root
     return None
 
 
-def of(half: Half) -> Resumed | None:
+def of(one: OneRoot) -> Resumed | None:
     """Return the call that ``--resume`` would go on with in this root, or None."""
-    entry = _entry(half, LISTS[0]) or _entry(half, LISTS[1])
+    entry = _entry(one, LISTS[0]) or _entry(one, LISTS[1])
     if not entry:
         return None
     opts = entry.get("myopts") or {}
@@ -71,17 +71,17 @@ def of(half: Half) -> Resumed | None:
     return Resumed(tuple(map(str, entry.get("favorites") or ())), opts)
 
 
-def _entry(half: Half, name: str) -> dict[str, Any]:
-    entry = half.config.target_config.mtimedb.get(name)
+def _entry(one: OneRoot, name: str) -> dict[str, Any]:
+    entry = one.config.target_config.mtimedb.get(name)
     return entry if isinstance(entry, dict) and entry.get("mergelist") else {}
 
 
-def _has(half: Half, word: str) -> bool:
+def _has(one: OneRoot, word: str) -> bool:
     """Return whether a set, or what the root has or is planned to have, is meant by ``word``."""
     from portage.dep import Atom, match_from_list
 
     if word.startswith("@"):
         return True
     atom = Atom(word, allow_repo=True)
-    built = half.plan.merges.values() if half.plan is not None else ()
-    return bool(half.vardb.match(atom) or match_from_list(atom.cp, list(built)))
+    built = one.plan.merges.values() if one.plan is not None else ()
+    return bool(one.vardb.match(atom) or match_from_list(atom.cp, list(built)))

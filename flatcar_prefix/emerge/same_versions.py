@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flatcar_prefix.emerge.one_root import Half
+from flatcar_prefix.emerge.one_root import OneRoot
 from flatcar_prefix.errors import PrefixError
 from flatcar_prefix.portage_api.depgraph import Plan
 
 
-def check(staging: Half, final: Half, plan: Plan) -> None:
+def check(staging: OneRoot, final: OneRoot, plan: Plan) -> None:
     """Raise :class:`PrefixError` when ``plan``, final's, has another version than staging."""
     for found, wanted in differences(staging, plan):
         raise PrefixError(
@@ -23,7 +23,7 @@ def check(staging: Half, final: Half, plan: Plan) -> None:
         )
 
 
-def differences(staging: Half, plan: Plan) -> Iterator[tuple[str, str]]:
+def differences(staging: OneRoot, plan: Plan) -> Iterator[tuple[str, str]]:
     """Yield what final would have, each with what staging has in its slot.
 
     Of what final has already, that is what the call asks for.
@@ -38,7 +38,7 @@ def differences(staging: Half, plan: Plan) -> Iterator[tuple[str, str]]:
             yield package.cpv, wanted
 
 
-def _what_to_do(final: Half, found: str, wanted: str) -> str:
+def _what_to_do(final: OneRoot, found: str, wanted: str) -> str:
     from portage.versions import cpv_getversion, vercmp
 
     prefix = final.root.prefix

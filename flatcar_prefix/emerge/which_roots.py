@@ -2,7 +2,7 @@
 """What a call of emerge means for a prefix's two roots.
 
 What is asked for is told apart by Portage's own option parser
-(``_emerge.main.parse_opts``), after EMERGE_DEFAULT_OPTS have been put in front, so that
+(``emerge_calls.parse_options``), after EMERGE_DEFAULT_OPTS have been put in front, so that
 short options, their combinations and defaults mean what they mean to emerge.
 """
 

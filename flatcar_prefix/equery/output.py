@@ -54,10 +54,10 @@ class Screen:
         """Follows the user's color.map, as Portage does; most have none."""
         if not self.color or not os.path.exists(os.path.join(config_root, "etc/portage/color.map")):
             return
-        from portage import output
+        from flatcar_prefix.portage_api.packages import colour_codes
 
-        output._init(config_root=config_root)
-        self._codes = {name: output.codes[name] for name in _CODES}
+        codes = colour_codes(config_root)
+        self._codes = {name: codes[name] for name in _CODES}
 
     def out(self, text: object = "", end: str = "\n") -> None:
         self._stdout.write(f"{text}{end}")

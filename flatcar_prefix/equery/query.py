@@ -153,7 +153,8 @@ def _pattern(query: Query) -> Callable[[str], Any]:
 
 def _in_set(query: Query, target: Target, where: Where) -> Iterable[str]:
     import portage
-    from portage._sets import PackageSetNotFound, load_default_config
+
+    from flatcar_prefix.portage_api import packages
 
     trees = portage.create_trees(
         config_root=target.env.get("PORTAGE_CONFIGROOT"),
@@ -162,11 +163,8 @@ def _in_set(query: Query, target: Target, where: Where) -> Iterable[str]:
         eprefix=target.env.get("EPREFIX"),
         env=dict(target.env),
     )
-    own = trees[trees._target_eroot]
-    sets = load_default_config(own["vartree"].settings, own)
-    try:
-        atoms = sets.getSetAtoms(query.text[1:])
-    except PackageSetNotFound:
+    atoms = packages.set_atoms(packages.target(trees), query.text[1:])
+    if atoms is None:
         return []
     return [cpv for atom in atoms for cpv in _named(str(atom), target, where)]
 

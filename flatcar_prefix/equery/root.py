@@ -54,7 +54,8 @@ class Installed:
     def _category(self, category: str) -> dict[str, list[Any]]:
         """The packages of one category, `cp` to versions."""
         from portage.exception import InvalidData
-        from portage.versions import _pkg_str
+
+        from flatcar_prefix.portage_api.packages import package
 
         if category not in self._in_category:
             found: dict[str, list[Any]] = {}
@@ -62,7 +63,7 @@ class Installed:
                 if not _is_package(name):
                     continue
                 try:
-                    cpv = _pkg_str(f"{category}/{name}")
+                    cpv = package(f"{category}/{name}")
                 except InvalidData:
                     continue
                 found.setdefault(cpv.cp, []).append(cpv)

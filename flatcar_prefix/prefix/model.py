@@ -229,6 +229,19 @@ class Root:
         """The installed packages, a ``portage.dbapi.vartree.vardbapi``."""
         return self.trees["vartree"].dbapi
 
+    def contents(self, cpv: str) -> list[Path]:
+        """Return the paths of the files of an installed package, on this machine.
+
+        They are what CONTENTS of ``portage.dbapi.vartree.dblink`` lists.
+        """
+        from portage.dbapi.vartree import dblink
+        from portage.versions import catsplit
+
+        category, pf = catsplit(cpv)
+        tree = self.trees["vartree"]
+        link = dblink(category, pf, settings=tree.settings, treetype="vartree", vartree=tree)
+        return [Path(path) for path in link.getcontents()]
+
     @property
     def portdb(self) -> Any:
         """The ebuilds, a ``portage.dbapi.porttree.portdbapi``."""

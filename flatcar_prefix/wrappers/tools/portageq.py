@@ -19,6 +19,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from flatcar_prefix.portage_api import packages
+
 WITH_PATHS = ("owners", "is_protected")
 """Sub-commands whose arguments behind the root are files."""
 
@@ -75,7 +77,7 @@ def _correct_owners(program: ModuleType, eprefix: str) -> None:
 
     def owners(argv: list[str]) -> int:
         if argv:
-            database = program.portage.db[argv[0]]["vartree"].dbapi._owners
+            database = packages.owners_database(program.portage.db[argv[0]]["vartree"].dbapi)
             found = database.get_owners
             database.get_owners = lambda files: {
                 package: {_from_root(path, eprefix) for path in paths}
