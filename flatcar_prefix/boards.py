@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -38,7 +39,12 @@ class Board:
     qemu: str
     """The QEMU user emulator, statically linked."""
     host_triplets: tuple[str, ...]
-    """Prefixes by which a distribution's own compilers for this board are called."""
+    """Prefixes of the names of a distribution's own compilers for this board."""
+
+    @property
+    def is_native(self) -> bool:
+        """Whether this machine runs programs of the board without an emulator."""
+        return self.uname_machine == platform.machine()
 
 
 def _prefix_profiles(*paths: str) -> tuple[str, ...]:

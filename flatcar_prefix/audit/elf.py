@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 MAGIC = b"\x7fELF"
 
-ET_REL, ET_EXEC, ET_DYN, ET_CORE = 1, 2, 3, 4
+ET_EXEC, ET_DYN = 2, 3
 PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_NOTE = 1, 2, 3, 4
 PT_GNU_STACK = 0x6474E551
 PF_X = 1
@@ -94,10 +94,6 @@ class Source:
         if len(data) != length:
             raise ElfError(f"{what} at {offset:#x} cannot be read")
         return data
-
-    def take_some(self, offset: int, length: int, what: str) -> bytes:
-        """Return up to ``length`` bytes at ``offset``, at least one."""
-        return self.take(offset, max(1, min(length, self.size - offset)), what)
 
 
 class _Layout(NamedTuple):

@@ -161,7 +161,7 @@ PROGRAMS = {
     **{
         board.qemu: f"running programs of {board.name}"
         for board in BOARDS.values()
-        if board.uname_machine != platform.machine()
+        if not board.is_native
     },
 }
 
@@ -196,7 +196,7 @@ def _reach() -> Check:
     if hidden is None:
         return Check("Python for others", True, python, needed=False)
     hint = "Let them pass (chmod o+x), or install this program with another Python."
-    found = f"{hidden} keeps other users from {python}"
+    found = f"other users cannot reach {python}: {hidden} is not searchable"
     return Check("Python for others", False, found, hint, needed=False)
 
 

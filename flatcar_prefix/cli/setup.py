@@ -9,6 +9,7 @@ from flatcar_prefix.boards import BOARDS, DEFAULT_BOARD
 from flatcar_prefix.cli.parser import boolean_flag
 from flatcar_prefix.errors import UsageError
 from flatcar_prefix.lifecycle import create, stages, uninstall
+from flatcar_prefix.prefix import registry
 from flatcar_prefix.prefix.model import Prefix
 from flatcar_prefix.system import messages
 from flatcar_prefix.system.messages import Talkative
@@ -105,6 +106,7 @@ def tell_state(prefix: Prefix) -> int:
     if not prefix.complete:
         left = ", ".join(stage.name for stage in stages.pending(prefix))
         messages.info(f"the prefix {prefix.id} is not complete; left to do: {left}")
+        messages.info(f"continue: {registry.setup_command(prefix)}")
         return 0
     emerge = prefix.wrapper("emerge")
     messages.info(f"the prefix {prefix.id} is ready; {emerge.path} installs packages into it")

@@ -121,7 +121,7 @@ def _refuse_without_directory(**options: object) -> None:
     given = [f"--{name}" for name, value in options.items() if value]
     if given:
         raise UsageError(
-            f"{given[0]} speaks of a directory, and none is given",
+            f"{given[0]} requires --directory",
             hint=f"Add --directory, or leave {given[0]} out.",
         )
 

@@ -65,7 +65,9 @@ def run(args: argparse.Namespace) -> int:
     else:
         _tell(changed)
     if taken:
-        messages.error(f"{', '.join(map(os.fspath, taken))}: there is a file of somebody else's")
+        messages.error(
+            f"{', '.join(map(os.fspath, taken))}: exists and was not created by flatcar-prefix"
+        )
         messages.hint("Move it away, and do this again; the full names are all there.")
     elif not changed and not args.json:
         messages.info(_all_well(prefix))

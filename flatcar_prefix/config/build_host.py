@@ -27,7 +27,7 @@ from flatcar_prefix.prefix.repository import repos_conf
 from flatcar_prefix.repositories import checkout_config
 from flatcar_prefix.repositories.profiles import profile_dir
 from flatcar_prefix.system import process
-from flatcar_prefix.system.files import write_atomic
+from flatcar_prefix.system.files import replace_link, write_atomic
 from flatcar_prefix.system.places import data_dir
 from flatcar_prefix.toolchain.flags import HOST_PROGRAMS, search_path
 
@@ -219,9 +219,5 @@ def _write_globals(host: Path) -> None:
 
 
 def _link(path: Path, target: Path) -> None:
-    """Make ``path`` a link to ``target``, whatever link was there before."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(target)
-    temporary.replace(path)
+    replace_link(path, target)

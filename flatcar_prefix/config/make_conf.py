@@ -25,8 +25,8 @@ EMERGE_DEFAULT_OPTS: Mapping[str, str] = {
 
 
 OPTIONS_LAST: Mapping[str, str] = {
-    "staging": "Behind it, lest one forgets: what is built becomes a binary package.",
-    "final": "Behind it, lest one forgets: final never builds, it takes what staging has built.",
+    "staging": "Appended last: always build binary packages.",
+    "final": "Appended last: final never builds; it installs what staging has built.",
 }
 """Why these stand behind what the user sets."""
 
@@ -137,16 +137,16 @@ def _building(root: Root, *, jobs: int, extra_features: Sequence[str]) -> Sectio
     return Section("What emerge does by itself.", variables)
 
 
-def fetch_command(launcher: Sequence[str]) -> str:
+def fetch_command(prefix: Prefix, launcher: Sequence[str]) -> str:
     """Return FETCHCOMMAND: this program's, which knows where else a tarball may be had."""
-    command = shlex.join([*launcher, "fetch"])
+    command = shlex.join([*launcher, "fetch", f"--cache={prefix.depcachedir.parent / 'apt'}"])
     return f'{command} "${{URI}}" "${{DISTDIR}}/${{FILE}}"'
 
 
 def _fetching(prefix: Prefix, *, launcher: Sequence[str]) -> Section:
     if prefix.native_host:
         return Section("Fetching is what the build host says it is.", {})
-    command = fetch_command(launcher)
+    command = fetch_command(prefix, launcher)
     return Section(
         "Upstream first; where it cannot be reached, the distribution's source packages.",
         {"FETCHCOMMAND": command, "RESUMECOMMAND": command, "GENTOO_MIRRORS": ""},

@@ -20,7 +20,7 @@ from flatcar_prefix.repositories.profiles import (
     profile_dir,
     profile_location,
 )
-from flatcar_prefix.system.files import write_atomic
+from flatcar_prefix.system.files import replace_link, write_atomic
 from flatcar_prefix.system.places import data_dir
 
 OWN_FILE = "flatcar-prefix"
@@ -217,27 +217,21 @@ def _share(config: Path, link: str, target: Path) -> None:
             target.mkdir(parents=True)
         if os.path.lexists(path):
             return
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(target)
-    temporary.replace(path)
+    replace_link(path, target)
 
 
 def _write_profile(root: Root) -> None:
     prefix = root.prefix
     link = root.config_dir / "make.profile"
-    temporary = root.config_dir / ".make.profile.new"
-    temporary.unlink(missing_ok=True)
     if prefix.profile == COMPOSED:
         directory = root.config_dir / "composed-profile"
         directory.mkdir(exist_ok=True)
         write_atomic(directory / "eapi", "8\n")
         parents = "".join(f"{path}\n" for path in composed_directories(prefix))
         write_atomic(directory / "parent", parents)
-        temporary.symlink_to(directory.name)
+        replace_link(link, directory.name)
     else:
-        temporary.symlink_to(profile_location(prefix.repositories, prefix.profile))
-    temporary.replace(link)
+        replace_link(link, profile_location(prefix.repositories, prefix.profile))
 
 
 def composed_directories(prefix: Prefix) -> list[Path]:

@@ -18,8 +18,6 @@ from flatcar_prefix.errors import UsageError
 WORDS = {"--stage": "staging", "--install": "final", "--staging": "staging", "--final": "final"}
 """First arguments that ask for one root."""
 
-REMOVALS = frozenset({"unmerge", "rage-clean", "depclean", "prune", "clean", "deselect", "config"})
-"""Actions on what is installed."""
 
 EARLY_ACTIONS = frozenset({"help", "moo", "status"})
 """Actions for which emerge loads no root."""

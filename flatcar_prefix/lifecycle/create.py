@@ -100,7 +100,7 @@ def _setup_locked(sdk: Sdk, asked: Request, *, force: bool, say: Quiet) -> Prefi
                 return prefix
         prefix = finish(prefix)
     if os.geteuid() == 0 and (hidden := hidden_from_others()):
-        say.warn(f"{hidden} keeps other users from this Python, and so from wrappers")
+        say.warn(f"other users cannot reach python: {hidden} is not searchable")
     return prefix
 
 
@@ -196,7 +196,9 @@ def _refuse_unspellable(prefix: Prefix) -> None:
         for root in (prefix.staging, prefix.final):
             make_conf.make_conf(root, jobs=jobs(), launcher=launch()).encode()
     except ValueError as error:
-        raise UsageError(str(error), hint="Name a directory of letters that print.") from error
+        raise UsageError(
+            str(error), hint="Choose a path with printable characters only."
+        ) from error
 
 
 def _check_compiler(prefix: Prefix) -> None:

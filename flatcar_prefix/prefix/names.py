@@ -31,8 +31,8 @@ NEVER_BELOW: Mapping[str, str] = {
     "/proc": "is the kernel's",
     "/sys": "is the kernel's",
     "/dev": "is the kernel's",
-    "/run": "is empty after each start",
-    "/tmp": "is empty after each start",
+    "/run": "is cleared at boot",
+    "/tmp": "is cleared at boot",
     "/etc": "is the configuration of one machine",
     "/boot": "is what that machine starts from",
 }
@@ -42,7 +42,7 @@ NEVER_BELOW: Mapping[str, str] = {
 def objection(path: str) -> str | None:
     """Return what speaks against a prefix at an absolute path, ``None`` when nothing does."""
     if path in SHARED:
-        return f"{path} is a directory of every system"
+        return f"{path} is a top-level system directory"
     for parent in PurePosixPath(path).parents:
         if why := NEVER_BELOW.get(str(parent)):
             return f"{path} lies below {parent}, which {why}"
@@ -87,7 +87,7 @@ def check_eprefix(eprefix: str, *, directories: Iterable[Path] = ()) -> str:
     for directory in directories:
         if Path(path) == directory or directory in Path(path).parents:
             raise UsageError(
-                f"the prefix path {path} lies inside {directory}, which is of the build machine",
+                f"the prefix path {path} lies inside {directory} on the build machine",
                 hint=hint,
             )
     if reason := objection(path):

@@ -68,7 +68,7 @@ def read(staging_dir: Path) -> Prefix:
     if prefix.record_file.exists():
         raise PrefixError(
             f"{staging_dir} is a copy of the prefix {prefix.id} in {prefix.staging_dir}",
-            hint="Name the original; a copy is nobody's, and can be removed by rm -r.",
+            hint="Use the original; this copy is not registered and can be deleted.",
         )
     return replace(prefix, staging_dir=staging_dir)
 

@@ -59,12 +59,11 @@ def list_prefixes(*, scripts_dir: Path | str | None = None) -> list[Prefix]:
     return sorted(found.values(), key=lambda p: (p.name, p.board.name))
 
 
-def load(name: str, *, board: str | None = None, complete: bool = False) -> Prefix:
+def load(name: str, *, board: str | None = None) -> Prefix:
     """Return the prefix of that name.
 
     Of several boards, the one set up first; ``name`` may also be ``<name>-<board>``, or
-    a staging directory. :class:`PrefixError` when there is none, or when ``complete``
-    is asked for and it is not.
+    a staging directory. :class:`PrefixError` when there is none.
     """
     if board is not None:
         board_of(board)
@@ -81,13 +80,7 @@ def load(name: str, *, board: str | None = None, complete: bool = False) -> Pref
             f"there is no prefix {name!r}{f' for {board}' if board else ''}",
             hint=f"There are: {names}." if names else "Make it: setup_prefix <name> <prefix path>.",
         )
-    prefix = min(fitting, key=lambda p: p.created)
-    if complete and not prefix.complete:
-        raise PrefixError(
-            f"the prefix {prefix.id} is not set up completely",
-            hint=f"Continue: {setup_command(prefix)}",
-        )
-    return prefix
+    return min(fitting, key=lambda p: p.created)
 
 
 def load_from(directory: Path | str) -> Prefix:

@@ -26,6 +26,17 @@ def write_atomic(path: Path, text: str, *, mode: int = 0o644) -> None:
     temporary.replace(path)
 
 
+def replace_link(path: Path, target: str | Path) -> None:
+    """Make ``path`` a symbolic link to ``target``, in place of any file or link there.
+
+    The directory must exist.
+    """
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target)
+    temporary.replace(path)
+
+
 @contextmanager
 def filesystem_errors(place: Path) -> Iterator[None]:
     """Within, what the file system refuses becomes a :class:`PrefixError`."""

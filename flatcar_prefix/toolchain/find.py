@@ -115,7 +115,7 @@ def _clang(gcc: Toolchain, board: Board) -> Toolchain:
 
 def _how_to_get(board: Board) -> str:
     triplet = board.host_triplets[0]
-    native = board.uname_machine == os.uname().machine
+    native = board.is_native
     package = "gcc g++" if native else f"gcc-{triplet} g++-{triplet}"
     if distribution.on_gentoo():
         return f"Set the board up: ./setup_board --board={board.name} (looked for {triplet}-gcc)."
@@ -141,7 +141,7 @@ def _host_candidates(board: Board) -> Iterator[Toolchain]:
     for triplet in board.host_triplets:
         if cc := shutil.which(f"{triplet}-gcc"):
             yield _named("host", cc, triplet, "")
-    if board.uname_machine == os.uname().machine and (cc := shutil.which("gcc")):
+    if board.is_native and (cc := shutil.which("gcc")):
         yield _named("host", cc, "", "")
 
 
@@ -207,7 +207,7 @@ def _cflags(toolchain: Toolchain, board: Board) -> str:
 
 def _install(board: Board, package: str) -> str:
     """Return the command that installs ``gcc`` or ``g++`` for the board."""
-    if board.uname_machine == os.uname().machine:
+    if board.is_native:
         return distribution.install(package, "sys-devel/gcc")
     triplet = board.host_triplets[0]
     if distribution.on_gentoo():
@@ -220,7 +220,7 @@ def _install_libc(toolchain: Toolchain, board: Board) -> str:
         return f"./setup_board --board={board.name}"
     if toolchain.kind == "sdk":
         return f"./update_chroot --toolchain_boards={board.name}"
-    cross = "" if board.uname_machine == os.uname().machine else f"-{board.arch}-cross"
+    cross = "" if board.is_native else f"-{board.arch}-cross"
     return distribution.install(f"libc6-dev{cross}", "sys-libs/glibc")
 
 

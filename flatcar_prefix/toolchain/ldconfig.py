@@ -9,7 +9,6 @@ The machine's does for its own architecture, told where everything is.
 from __future__ import annotations
 
 import os
-import platform
 import shlex
 
 from flatcar_prefix.prefix.model import Prefix
@@ -18,7 +17,7 @@ from flatcar_prefix.prefix.model import Prefix
 def text(prefix: Prefix) -> str:
     """Return the script."""
     board, eprefix = prefix.board, prefix.eprefix
-    native = board.uname_machine == platform.machine()
+    native = board.is_native
     emulator = "" if native else f"{board.qemu} "
     options = shlex.join(["-f", f"{eprefix}/etc/ld.so.conf", "-C", f"{eprefix}/etc/ld.so.cache"])
     directories = shlex.join([f"{eprefix}/{board.libdir}", f"{eprefix}/usr/{board.libdir}"])

@@ -75,7 +75,7 @@ def write_tools(prefix: Prefix) -> None:
     mirror = tools.parent / "gcc"
     exec_prefix = _mirror(gcc.directory, mirror, prefix.toolchain)
     for name, text in tool_scripts(prefix, gcc, exec_prefix).items():
-        _write_script(tools / name, text)
+        write_atomic(tools / name, text, mode=0o755)
     share = build_systems.directory(prefix)
     share.mkdir(exist_ok=True)
     for name, text in build_systems.files(prefix).items():
@@ -168,11 +168,3 @@ def _mirror(directory: Path, mirror: Path, toolchain: Toolchain) -> str:
         ).exists():
             (here / name).symlink_to(os.path.realpath(tool))
     return f"{exec_prefix}/"
-
-
-def _write_script(path: Path, text: str) -> None:
-    """Write a program; nothing ever sees half of it."""
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.chmod(0o755)
-    temporary.replace(path)

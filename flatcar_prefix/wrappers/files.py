@@ -16,6 +16,7 @@ from flatcar_prefix.portage_api import session as portage_api
 from flatcar_prefix.prefix import model as prefixes
 from flatcar_prefix.prefix.model import Prefix, Wrapper
 from flatcar_prefix.system import process
+from flatcar_prefix.system.files import replace_link, write_atomic
 from flatcar_prefix.wrappers import script, view
 from flatcar_prefix.wrappers.declaration import Tool, filled, tools as declared_tools
 from flatcar_prefix.wrappers.variables import ASTRAY
@@ -115,8 +116,8 @@ def working(prefix: Prefix, tool: Tool) -> str:
 def generate(prefix: Prefix, tools: Mapping[str, Tool] | None = None) -> list[Path]:
     """Write all wrappers of ``prefix``, each atomically; return the paths of what changed.
 
-    Left-overs of this prefix go. :class:`PrefixError` when a file of somebody else's has
-    the name of a wrapper: it stays, and all the others are written.
+    Left-overs of this prefix go. :class:`PrefixError` when a file that was not
+    created by flatcar-prefix has the name of a wrapper: it stays, and all the others are written.
     """
     wanted = wrappers(prefix, tools)
     view.write_places(prefix, portage_api.global_config_path())
@@ -126,7 +127,7 @@ def generate(prefix: Prefix, tools: Mapping[str, Tool] | None = None) -> list[Pa
         if not _may_replace(path, prefix):
             blocked.append(path)
         elif not _is_same(path, text):
-            _write(path, text)
+            write_atomic(path, text, mode=0o755)
             changed.append(path)
     changed += [w.short_path for w in wanted if _link_short(w)]
     for path in left_over(prefix, wanted):
@@ -151,7 +152,7 @@ def refuse_blocked(prefix: Prefix, *, instead_of: Iterable[Prefix] = ()) -> None
 
 def _blocked(paths: Iterable[Path]) -> PrefixError:
     return PrefixError(
-        f"{', '.join(map(os.fspath, paths))}: there is a file of somebody else's",
+        f"{', '.join(map(os.fspath, paths))}: exists and was not created by flatcar-prefix",
         hint="Move it away, or set the prefix up with another --wrapper_dir.",
     )
 
@@ -176,14 +177,6 @@ def _is_same(path: Path, text: str) -> bool:
         return same and not path.is_symlink() and os.access(path, os.X_OK)
     except OSError:
         return False
-
-
-def _write(path: Path, content: str) -> None:
-    """Write a program; nothing ever sees half of it."""
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(content, encoding="utf-8")
-    temporary.chmod(0o755)
-    temporary.replace(path)
 
 
 def _may_replace(path: Path, prefix: Prefix, gone: Collection[Path] = ()) -> bool:
@@ -218,7 +211,7 @@ def _link_short(wrapper: DeclaredWrapper) -> bool:
     finding = _compare_short(wrapper)
     if finding is None or finding.state == IN_THE_WAY:
         return False
-    _link(wrapper.short_path, wrapper.path.name)
+    replace_link(wrapper.short_path, wrapper.path.name)
     return True
 
 
@@ -252,13 +245,6 @@ def _compare_link(wrapper: Wrapper, target: str) -> Finding | None:
     if another_of_ours or (once_ours and not full.exists()):
         return Finding(path, "changed", f"leads to {target}")
     return Finding(path, IN_THE_WAY, f"leads to {target}, which is somebody else's")
-
-
-def _link(path: Path, target: str) -> None:
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(target)
-    temporary.replace(path)
 
 
 def taken(prefix: Prefix) -> list[Path]:
@@ -358,5 +344,5 @@ def _hand_on(short: Path, prefix: Prefix) -> None:
     for board in BOARDS:
         other = read_mark(full := short.with_name(f"{short.name}-{board}"))
         if other and other.staging_dir != prefix.staging_dir and _is_alive(other.staging_dir):
-            _link(short, full.name)
+            replace_link(short, full.name)
             return

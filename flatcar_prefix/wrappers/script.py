@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import platform
 import re
 import shlex
 import shutil
@@ -49,7 +48,7 @@ done </proc/self/status"""
 
 _NO_UNSHARE = """\
 if ! command -v unshare >/dev/null; then
-	echo ' * unshare is not here, by which a tool enters the prefix' >&2
+	echo ' * unshare not found; it is required to enter the prefix' >&2
 	echo ' * Install util-linux, or see that PATH has it.' >&2
 	exit 1
 fi"""
@@ -148,7 +147,7 @@ def python_bin() -> str:
 def candidates(prefix: Prefix, tool: Tool) -> list[str]:
     """Return what the command may be, best first: absolute paths, and names for PATH."""
     found: list[str] = []
-    native = prefix.board.uname_machine == platform.machine()
+    native = prefix.board.is_native
     for command in tool.commands + (tool.native_commands if native else ()):
         name = filled(command, placeholders(prefix.root(_kind(tool))))
         found += [name] if "/" in name else [os.path.join(python_bin(), name), name]

@@ -172,7 +172,7 @@ def test_what_is_for_directories_is_refused_without_one(
     real: SimpleNamespace, options: dict[str, Any]
 ) -> None:
     eprefix = options.pop("eprefix", None)
-    with pytest.raises(UsageError, match="speaks of a directory"):
+    with pytest.raises(UsageError, match="requires --directory"):
         run(
             *(real.prefix.final, None, eprefix, real.prefix.board),
             json=False, strict=False, stdout=io.StringIO(), **options,

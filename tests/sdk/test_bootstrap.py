@@ -254,7 +254,7 @@ def test_a_failure_names_stage_package_and_log_and_the_next_try_begins_there(
         failing.assert_complete()
     else:
         assert "is not complete; left to do: " in again
-        left = again.rpartition("left to do: ")[2].strip().split(", ")
+        left = again.rpartition("left to do: ")[2].splitlines()[0].split(", ")
         assert left == STAGES[STAGES.index(stage) + 1 :]
         if stage == "libc":
             # So that the next failure is of a stage that is the first one left.

@@ -174,11 +174,11 @@ def test_setup_and_doctor_warn_of_a_python_that_others_cannot_reach(
     checks = json.loads(machine.run(python, "-m", "flatcar_prefix", "doctor", "--json").stdout)
     (check,) = (c for c in checks if c["name"] == "Python for others")
     assert (check["ok"], check["needed"]) == (False, False)
-    assert "keeps other users from" in check["found"]
+    assert "other users cannot reach" in check["found"]
     done = machine.run(
         python, *machine.setup_command("--bootstrap=none", "warned", "/usr/local/warned")[1:]
     )
-    assert (done.returncode, done.stderr.count("keeps other users")) == (0, 1), done.stderr
+    assert (done.returncode, done.stderr.count("other users cannot reach")) == (0, 1), done.stderr
 
 
 def test_etc_update_settles_updates_in_a_prefix_of_the_callers(open_dir: Path) -> None:

@@ -91,7 +91,7 @@ def _correct_owners(program: ModuleType, eprefix: str) -> None:
 
 
 def _with_itself(argv: list[str], trees: Any) -> list[str]:
-    """Have a root that is asked for as a file pass for one below the root."""
+    """Allow the prefix directory itself to be queried as a file."""
     bare = argv[0].rstrip("/")
     if bare not in argv[1:]:
         return argv
