@@ -42,17 +42,21 @@ class BuildError(PrefixError):
         self.exit_code = exit_code
 
 
-def of_system(error: OSError, *, doing: str = "") -> PrefixError:
-    """Return the error for what the system refused, with the file that it was about.
+def hint_for(number: int | None, place: str = "there") -> str:
+    """Return what a user can do about a system error; ``place`` is where it happened."""
+    if number == errno.ENOSPC:
+        return f"Make room {place}, and run the same command again."
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "Run it as a user who may write there, such as root, or name another place."
+    return "Correct that, and run the same command again."
 
-    ``doing`` is what it was refused for; empty where the file says enough.
+
+def of_system(error: OSError, *, doing: str = "") -> PrefixError:
+    """Return the error for an operation that the system refused, with the file's name.
+
+    ``doing`` names the operation; empty where the file's name says enough.
     """
-    if error.errno == errno.ENOSPC:
-        hint = "Make room there, and run the same command again."
-    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        hint = "Run it as a user who may, or name a place where you may."
-    else:
-        hint = "Run the same command again when that is put right."
     reason = error.strerror or str(error) or type(error).__name__
     file = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
-    return PrefixError(": ".join(filter(None, (doing, file, reason))), hint=hint)
+    what = ": ".join(filter(None, (doing, file, reason)))
+    return PrefixError(what, hint=hint_for(error.errno))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from flatcar_prefix.errors import PrefixError
+from flatcar_prefix.errors import PrefixError, hint_for
 
 GENERATED = "# Written by flatcar-prefix; `flatcar-prefix setup` writes it again.\n"
 
@@ -46,12 +46,9 @@ def filesystem_errors(place: Path) -> Iterator[None]:
         yield
     except (OSError, PortageException) as error:
         number = getattr(error, "errno", None)
-        if number == errno.ENOSPC or "No space" in str(error):
-            hint = f"Make room on the file system of {place}, and run the same command again."
-        elif number in (errno.EACCES, errno.EPERM, errno.EROFS):
-            hint = "Run it as root, or name directories that you can write to."
-        else:
-            hint = "Run the same command again when that is put right."
+        if "No space" in str(error):  # Portage's exceptions may carry no number.
+            number = errno.ENOSPC
+        hint = hint_for(number, f"on the file system of {place}")
         where = getattr(error, "filename", None) or place
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise PrefixError(f"cannot write {where}: {reason}", hint=hint) from error
