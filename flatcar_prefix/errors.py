@@ -47,7 +47,7 @@ def hint_for(number: int | None, place: str = "there") -> str:
     if number == errno.ENOSPC:
         return f"Make room {place}, and run the same command again."
     if number in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return "Run it as a user who may write there, such as root, or name another place."
+        return "Run it as a user who may write to it, such as root, or name another place."
     return "Correct that, and run the same command again."
 
 
