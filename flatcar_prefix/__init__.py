@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from flatcar_prefix.lifecycle.update import update as update
     from flatcar_prefix.prefix.model import Prefix as Prefix, Root as Root
     from flatcar_prefix.prefix.registry import list_prefixes as list_prefixes, load as load
+    from flatcar_prefix.system.messages import Progress as Progress
 
 # Importing any of them costs time that the wrappers have not got, so each waits.
 _PLACES = {
@@ -31,6 +32,7 @@ _PLACES = {
     "BuildError": "errors",
     "MismatchError": "errors",
     "Prefix": "prefix.model",
+    "Progress": "system.messages",
     "PrefixError": "errors",
     "Root": "prefix.model",
     "UsageError": "errors",

@@ -8,7 +8,7 @@ import argparse
 from flatcar_prefix.cli.parser import named_prefix
 from flatcar_prefix.errors import UsageError
 from flatcar_prefix.lifecycle import overlays
-from flatcar_prefix.system.messages import Talkative
+from flatcar_prefix.system.messages import TerminalProgress
 
 HELP = "list, add or remove further overlays"
 
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
         if not args.overlay:
             raise UsageError(f"nothing to {args.action}", hint="Name one or more overlays.")
         change = overlays.add if args.action == "add" else overlays.remove
-        with Talkative() as say:
+        with TerminalProgress() as say:
             prefix = change(prefix, args.overlay, say=say)
     for overlay in overlays.custom(prefix):
         print(f"{overlay.name} {overlay.location} {overlay.priority}")

@@ -12,7 +12,7 @@ from flatcar_prefix.prefix import registry
 from flatcar_prefix.prefix.model import Prefix
 from flatcar_prefix.repositories import metadata_cache
 from flatcar_prefix.system import messages
-from flatcar_prefix.system.messages import Talkative
+from flatcar_prefix.system.messages import TerminalProgress
 
 HELP = "warm Portage's cache of ebuild metadata"
 
@@ -30,7 +30,7 @@ def changes(_args: argparse.Namespace) -> bool:
 
 def run(args: argparse.Namespace) -> int:
     """Source each ebuild whose metadata are not cached; 1 when one cannot be sourced."""
-    with Talkative() as say:
+    with TerminalProgress() as say:
         known = _prefixes(args)
         outcome = metadata_cache.warm_all(known, jobs=args.jobs or jobs(), say=say)
     messages.info(f"the metadata of {outcome.ebuilds} ebuilds are cached")

@@ -12,7 +12,7 @@ from flatcar_prefix.lifecycle import create, stages, uninstall
 from flatcar_prefix.prefix import registry
 from flatcar_prefix.prefix.model import Prefix
 from flatcar_prefix.system import messages
-from flatcar_prefix.system.messages import Talkative
+from flatcar_prefix.system.messages import TerminalProgress
 from flatcar_prefix.toolchain import find as toolchains
 from flatcar_prefix.version import __version__
 
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
             "the path of the prefix is missing",
             hint=f"Run: setup_prefix {args.name} <prefix path>, e.g. /usr/local/{args.name}",
         )
-    with Talkative() as say:
+    with TerminalProgress() as say:
         prefix = create.setup(
             args.name,
             args.eprefix,
@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _uninstall(args: argparse.Namespace) -> int:
     """Remove what ``setup_prefix`` would set up; other arguments must match the prefix."""
-    with Talkative() as say:
+    with TerminalProgress() as say:
         uninstall.uninstall(
             args.name,
             board=args.board or (None if args.staging_dir else DEFAULT_BOARD),

@@ -7,7 +7,7 @@ import argparse
 
 from flatcar_prefix.cli.parser import prefix_arguments
 from flatcar_prefix.lifecycle import uninstall
-from flatcar_prefix.system.messages import Talkative
+from flatcar_prefix.system.messages import TerminalProgress
 
 HELP = "remove a prefix"
 
@@ -21,6 +21,6 @@ def changes(_args: argparse.Namespace) -> bool:
 
 def run(args: argparse.Namespace) -> int:
     """Remove the prefix, its wrappers and every trace."""
-    with Talkative() as say:
+    with TerminalProgress() as say:
         uninstall.uninstall(args.name, board=args.board, say=say)
     return 0

@@ -8,7 +8,7 @@ import argparse
 from flatcar_prefix.cli.parser import named_prefix, prefix_arguments
 from flatcar_prefix.cli.setup import stage_arguments, tell_state
 from flatcar_prefix.lifecycle.update import update
-from flatcar_prefix.system.messages import Talkative
+from flatcar_prefix.system.messages import TerminalProgress
 
 HELP = "bring a prefix up to date, stage after stage"
 
@@ -27,6 +27,6 @@ def changes(_args: argparse.Namespace) -> bool:
 def run(args: argparse.Namespace) -> int:
     """Update the configuration, then run the stages again."""
     prefix = named_prefix(args)
-    with Talkative() as say:
+    with TerminalProgress() as say:
         prefix = update(prefix, first=args.first_stage, until=args.last_stage, say=say)
     return tell_state(prefix)

@@ -13,7 +13,7 @@ from flatcar_prefix.errors import PrefixError
 from flatcar_prefix.portage_api import session as portage_api
 from flatcar_prefix.prefix import record
 from flatcar_prefix.prefix.model import Prefix
-from flatcar_prefix.system.messages import QUIET, Quiet
+from flatcar_prefix.system.messages import NO_PROGRESS, Progress
 from flatcar_prefix.system.python import launch
 from flatcar_prefix.toolchain.tools import write_tools
 
@@ -23,7 +23,7 @@ def jobs() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def configure(prefix: Prefix, *, say: Quiet = QUIET) -> None:
+def configure(prefix: Prefix, *, say: Progress = NO_PROGRESS) -> None:
     """Write the configuration roots and the tools of a prefix, and check them through Portage.
 
     The user's own files there stay.
@@ -40,7 +40,7 @@ def configure(prefix: Prefix, *, say: Quiet = QUIET) -> None:
         check_config(root)
 
 
-def reconfigure(old: Prefix, prefix: Prefix, *, say: Quiet = QUIET) -> Prefix:
+def reconfigure(old: Prefix, prefix: Prefix, *, say: Progress = NO_PROGRESS) -> Prefix:
     """Write the configuration of ``prefix`` in place of ``old``'s, and then its record.
 
     If that fails, the old one is put back.

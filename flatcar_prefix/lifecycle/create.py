@@ -30,7 +30,7 @@ from flatcar_prefix.prefix.model import Prefix
 from flatcar_prefix.repositories import find as repos, metadata_cache
 from flatcar_prefix.repositories.profiles import choose_profile
 from flatcar_prefix.system.files import filesystem_errors
-from flatcar_prefix.system.messages import QUIET, Quiet
+from flatcar_prefix.system.messages import NO_PROGRESS, Progress
 from flatcar_prefix.system.places import Sdk, detect_sdk
 from flatcar_prefix.system.python import hidden_from_others, launch
 from flatcar_prefix.toolchain import find as toolchains
@@ -54,7 +54,7 @@ def setup(
     with_gcc: bool = False,
     first_stage: str | None = None,
     last_stage: str | None = None,
-    say: Quiet = QUIET,
+    say: Progress = NO_PROGRESS,
 ) -> Prefix:
     """Create a prefix and return it; the arguments are the flags of ``setup_prefix``.
 
@@ -74,7 +74,7 @@ def setup(
         return _setup_locked(sdk, asked, force=force, say=say)
 
 
-def _setup_locked(sdk: Sdk, asked: Request, *, force: bool, say: Quiet) -> Prefix:
+def _setup_locked(sdk: Sdk, asked: Request, *, force: bool, say: Progress) -> Prefix:
     # What is wrong shows before anything is removed or made.
     before = existing.replaceable(asked) if force else ()
     old = None if force else existing.unfinished(asked)
@@ -104,7 +104,7 @@ def _setup_locked(sdk: Sdk, asked: Request, *, force: bool, say: Quiet) -> Prefi
     return prefix
 
 
-def _go_on(old: Prefix, prefix: Prefix, say: Quiet) -> None:
+def _go_on(old: Prefix, prefix: Prefix, say: Progress) -> None:
     """Write the configuration again, for what ``prefix`` has that ``old`` had not, too."""
     if prefix.wrapper_dir != old.wrapper_dir:
         for path in files.remove(old):
@@ -135,7 +135,7 @@ def finish(prefix: Prefix) -> Prefix:
     return done
 
 
-def _begin(sdk: Sdk, prefix: Prefix, say: Quiet) -> None:
+def _begin(sdk: Sdk, prefix: Prefix, say: Progress) -> None:
     """Write the record and the configuration; where that cannot be, leave nothing behind."""
     places = (prefix.staging_dir, prefix.final_dir)
     missing = {path for place in places for path in place.parents if not path.exists()}
@@ -152,7 +152,7 @@ def _begin(sdk: Sdk, prefix: Prefix, say: Quiet) -> None:
         raise
 
 
-def _warm_cache(prefix: Prefix, say: Quiet) -> None:
+def _warm_cache(prefix: Prefix, say: Progress) -> None:
     """Make the metadata cache before a bootstrap that would do so one by one."""
     if prefix.bootstrap != bootstrapping.NO_PACKAGES and metadata_cache.is_cold(prefix):
         say("warming the metadata cache, once for all prefixes")

@@ -14,7 +14,7 @@ from flatcar_prefix.prefix import locks, registry
 from flatcar_prefix.prefix.model import Prefix
 from flatcar_prefix.prefix.repository import Repository
 from flatcar_prefix.repositories import find as repos
-from flatcar_prefix.system.messages import QUIET, Quiet
+from flatcar_prefix.system.messages import NO_PROGRESS, Progress
 from flatcar_prefix.wrappers import files
 
 
@@ -24,7 +24,7 @@ def custom(prefix: Prefix) -> tuple[Repository, ...]:
     return tuple(r for r in prefix.repositories if (r.priority or 0) > top)
 
 
-def add(prefix: Prefix, locations: Sequence[Path | str], *, say: Quiet = QUIET) -> Prefix:
+def add(prefix: Prefix, locations: Sequence[Path | str], *, say: Progress = NO_PROGRESS) -> Prefix:
     """Add overlays above those that the prefix has; return the prefix as it is then.
 
     :class:`PrefixError` for what :func:`flatcar_prefix.repositories.find.add_overlays`
@@ -34,7 +34,7 @@ def add(prefix: Prefix, locations: Sequence[Path | str], *, say: Quiet = QUIET) 
     return _change(prefix, lambda p: repos.add_overlays(p.repositories, p.main_repo, paths), say)
 
 
-def remove(prefix: Prefix, names: Sequence[str], *, say: Quiet = QUIET) -> Prefix:
+def remove(prefix: Prefix, names: Sequence[str], *, say: Progress = NO_PROGRESS) -> Prefix:
     """Take overlays away, each named by its name or its directory; return the prefix."""
     return _change(prefix, lambda now: _without(now, names), say)
 
@@ -56,7 +56,7 @@ def _without(prefix: Prefix, names: Sequence[str]) -> tuple[Repository, ...]:
 
 
 def _change(
-    prefix: Prefix, wanted: Callable[[Prefix], tuple[Repository, ...]], say: Quiet
+    prefix: Prefix, wanted: Callable[[Prefix], tuple[Repository, ...]], say: Progress
 ) -> Prefix:
     """Write the configuration for other repositories; put the old one back if that fails.
 

@@ -19,7 +19,7 @@ from flatcar_prefix.errors import BuildError, UsageError
 from flatcar_prefix.prefix import record
 from flatcar_prefix.prefix.model import Prefix
 from flatcar_prefix.system import process
-from flatcar_prefix.system.messages import Quiet
+from flatcar_prefix.system.messages import Progress
 from flatcar_prefix.system.places import environment
 from flatcar_prefix.system.python import launch
 
@@ -173,7 +173,7 @@ def pending(
 def bootstrap(
     prefix: Prefix,
     *,
-    say: Quiet,
+    say: Progress,
     first: str | None = None,
     until: str | None = None,
     update: bool = False,
@@ -201,7 +201,7 @@ def is_complete(prefix: Prefix) -> bool:
 
 
 def run_stage(
-    prefix: Prefix, stage: Stage, *, label: str, say: Quiet, update: bool = False
+    prefix: Prefix, stage: Stage, *, label: str, say: Progress, update: bool = False
 ) -> None:
     """Run one stage; its output goes to a log, and ``say`` hears that it is alive."""
     log = prefix.staging.logdir / f"bootstrap-{stage.name}.log"

@@ -16,7 +16,7 @@ from flatcar_prefix.prefix import model as prefixes, registry
 from flatcar_prefix.prefix.locks import locked_prefix
 from flatcar_prefix.prefix.model import Prefix
 from flatcar_prefix.system.files import GENERATED, filesystem_errors, is_same
-from flatcar_prefix.system.messages import QUIET, Quiet
+from flatcar_prefix.system.messages import NO_PROGRESS, Progress
 from flatcar_prefix.system.places import detect_sdk
 from flatcar_prefix.wrappers import files
 
@@ -27,7 +27,7 @@ def uninstall(
     board: str | None = None,
     eprefix: str | None = None,
     staging_dir: Path | str | None = None,
-    say: Quiet = QUIET,
+    say: Progress = NO_PROGRESS,
 ) -> None:
     """Remove a prefix: its directories, its wrappers and every trace.
 
@@ -106,7 +106,7 @@ def _make_confs(root: Path, depth: int = 4) -> Iterator[Path]:
         yield from sorted(root.glob("*/" * level + "etc/portage/make.conf"))
 
 
-def remove(prefix: Prefix, *, say: Quiet = QUIET) -> None:
+def remove(prefix: Prefix, *, say: Progress = NO_PROGRESS) -> None:
     """Remove what was created for ``prefix``, the record last."""
     sdk = detect_sdk()
     with filesystem_errors(prefix.staging_dir):

@@ -15,7 +15,7 @@ from flatcar_prefix.prefix.locks import locked_prefix
 from flatcar_prefix.prefix.model import Prefix
 from flatcar_prefix.repositories import find as repos
 from flatcar_prefix.system.files import filesystem_errors
-from flatcar_prefix.system.messages import QUIET, Quiet
+from flatcar_prefix.system.messages import NO_PROGRESS, Progress
 from flatcar_prefix.system.places import detect_sdk
 
 
@@ -32,7 +32,11 @@ def _found_again(prefix: Prefix) -> Prefix:
 
 
 def update(
-    prefix: Prefix, *, first: str | None = None, until: str | None = None, say: Quiet = QUIET
+    prefix: Prefix,
+    *,
+    first: str | None = None,
+    until: str | None = None,
+    say: Progress = NO_PROGRESS,
 ) -> Prefix:
     """Bring an existing prefix up to date: its configuration, then stage after stage.
 

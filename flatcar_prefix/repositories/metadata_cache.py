@@ -16,7 +16,7 @@ from typing import Any
 
 from flatcar_prefix.portage_api import metadata, session as portage_api
 from flatcar_prefix.prefix.model import Prefix
-from flatcar_prefix.system.messages import Quiet
+from flatcar_prefix.system.messages import Progress
 
 SAMPLE = 40
 """How many packages are looked at to see whether the cache is cold."""
@@ -51,7 +51,7 @@ def _cached(portdb: Any, cpv: str) -> bool:
     return metadata.is_cached(portdb, cpv, path, location)
 
 
-def warm(prefix: Prefix, *, jobs: int, say: Quiet) -> Outcome:
+def warm(prefix: Prefix, *, jobs: int, say: Progress) -> Outcome:
     """Source every ebuild whose metadata are not cached, ``jobs`` at once.
 
     What ``emerge --regen`` does, for all repositories of the prefix, with progress told
@@ -60,7 +60,7 @@ def warm(prefix: Prefix, *, jobs: int, say: Quiet) -> Outcome:
     return warm_all([prefix], jobs=jobs, say=say)
 
 
-def warm_all(prefixes: Iterable[Prefix], *, jobs: int, say: Quiet) -> Outcome:
+def warm_all(prefixes: Iterable[Prefix], *, jobs: int, say: Progress) -> Outcome:
     """Do :func:`warm` for all repositories that any of the prefixes has, each one once."""
     done: set[tuple[Path, str]] = set()
     outcomes = []
@@ -73,7 +73,7 @@ def warm_all(prefixes: Iterable[Prefix], *, jobs: int, say: Quiet) -> Outcome:
     return Outcome(sum(o.ebuilds for o in outcomes), tuple(sorted(failed)))
 
 
-def _warm(prefix: Prefix, locations: set[str], jobs: int, say: Quiet) -> Outcome:
+def _warm(prefix: Prefix, locations: set[str], jobs: int, say: Progress) -> Outcome:
     portdb = prefix.staging.portdb
     everything = portdb.porttrees
     # egencache, too, names by this the repositories that it works on.
@@ -85,7 +85,7 @@ def _warm(prefix: Prefix, locations: set[str], jobs: int, say: Quiet) -> Outcome
         portdb.close_caches()
 
 
-def _regenerate(prefix: Prefix, portdb: Any, jobs: int, say: Quiet) -> Outcome:
+def _regenerate(prefix: Prefix, portdb: Any, jobs: int, say: Progress) -> Outcome:
     total = sum(len(portdb.cp_list(cp)) for cp in portdb.cp_all())
     progress = _Progress(total, say)
     with portage_api.build_host(prefix.staging.environment().get("PORTAGE_OVERRIDE_EPREFIX")):
@@ -96,7 +96,7 @@ def _regenerate(prefix: Prefix, portdb: Any, jobs: int, say: Quiet) -> Outcome:
 class _Progress:
     """Is told of each ebuild, and whether its metadata are known by now."""
 
-    def __init__(self, total: int, say: Quiet) -> None:
+    def __init__(self, total: int, say: Progress) -> None:
         self._total, self._say = total, say
         self._number = 0
         self.failed: set[str] = set()

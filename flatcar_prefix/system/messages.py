@@ -58,24 +58,24 @@ def flush_each_line() -> None:
         sys.stdout.reconfigure(line_buffering=True)
 
 
-class Quiet:
-    """Who is told of the steps of a long work, and says nothing."""
+class Progress:
+    """The reports of a long call: a base class that ignores them, for subclasses to override."""
 
     def __call__(self, text: str) -> None:
-        """A step begins."""
+        """Report that a step begins."""
 
     def warn(self, text: str) -> None:
-        """Something is not as it should be, and the work goes on."""
+        """Report a problem that does not stop the work."""
 
     def alive(self, text: str) -> None:
-        """A step is still at it, about once a second."""
+        """Report, about once a second, that a step is still running."""
 
 
-QUIET = Quiet()
+NO_PROGRESS = Progress()
 
 
-class Talkative(Quiet):
-    """Tells the user: on a terminal in a line that changes, else every half minute."""
+class TerminalProgress(Progress):
+    """Print the reports: on a terminal in one line that changes, else every half minute."""
 
     def __init__(self, *, every: float = 30.0) -> None:
         self._every = every
@@ -104,7 +104,7 @@ class Talkative(Quiet):
             print("\r\033[K", end="", flush=True)
             self._shown = False
 
-    def __enter__(self) -> Talkative:
+    def __enter__(self) -> TerminalProgress:
         return self
 
     def __exit__(self, *_exception: object) -> None:
