@@ -189,7 +189,7 @@ def test_a_root_and_a_directory_are_not_looked_at_together(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main.main(["verify", "demo", "--staging", "--directory", str(tmp_path)]) == 2
-    assert "--staging is no part of --directory" in capsys.readouterr().err
+    assert "--staging cannot be combined with --directory" in capsys.readouterr().err
 
 
 def test_a_directory_without_the_prefix_is_an_error(tmp_path: Path) -> None:

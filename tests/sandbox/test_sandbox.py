@@ -318,7 +318,7 @@ def test_an_ordinary_user_can_run_it(prefixes: dict[str, Prefix], board: str) ->
         *("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
         *(python, "-B", "-c", RUN, prefixes[board].staging_dir, "hello", "exit", "9"),
     ]
-    env = {"PATH": os.environ["PATH"], "PYTHONPATH": os.fspath(HERE.parent), "HOME": "/tmp"}
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": os.fspath(HERE.parents[1]), "HOME": "/tmp"}
     result = subprocess.run(command, cwd="/", env=env, capture_output=True, text=True)
     assert result.returncode == 9, result.stderr
 

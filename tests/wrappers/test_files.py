@@ -295,7 +295,7 @@ def test_a_wrapper_can_be_run_from_python(bare: InUse) -> None:
     prefix = record.read(bare.staging_dir)
     result = prefix.wrapper("portageq").run("envvar", "EPREFIX")
     assert (result.returncode, result.stdout) == (0, "/usr/local/bare\n")
-    with pytest.raises(PrefixError, match="no wrapper is declared for 'nonesuch'"):
+    with pytest.raises(PrefixError, match="nonesuch-prefix-bare-amd64-usr does not exist"):
         prefix.wrapper("nonesuch")
 
 

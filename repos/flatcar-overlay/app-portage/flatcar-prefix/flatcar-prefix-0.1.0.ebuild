@@ -36,7 +36,7 @@ src_unpack() {
 	local source=${FLATCAR_PREFIX_SOURCE:-${EBUILD%/repos/*}} file
 	[[ -f ${source}/setup.py && -d ${source}/flatcar_prefix ]] ||
 		die "${source} is no checkout of ${PN}: name one in FLATCAR_PREFIX_SOURCE"
-	for file in README.md LICENSE setup.py flatcar_prefix repos wrappers eclass-helpers completion; do
+	for file in README.md LICENSE pyproject.toml setup.py flatcar_prefix repos wrappers eclass-helpers completion; do
 		[[ -e ${source}/${file} ]] || continue
 		cp -R "${source}/${file}" "${S}/" || die
 	done
