@@ -139,10 +139,12 @@ make_venv() {
 	printf '%s\n' "${wanted}" >"${stamp}"
 }
 
-# An environment of another Python is made anew, not mixed.
+# An environment of another Python is replaced, not mixed. In the mode "compat" a path in
+# site-packages leads to the checkout; the default is a finder that every start pays for.
 fill_venv() {
 	local -a fresh=()
 	[[ "${VENV}/bin/python3" -ef "$(type -P "$1")" ]] || fresh=(--clear)
 	"$1" -m venv "${fresh[@]}" "${VENV}" &&
-		"${VENV}/bin/pip" --disable-pip-version-check -q install -e "${TOP}$2"
+		"${VENV}/bin/pip" --disable-pip-version-check -q install \
+			--config-settings editable_mode=compat -e "${TOP}$2"
 }

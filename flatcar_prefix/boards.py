@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import platform
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -44,7 +44,7 @@ class Board:
     @property
     def is_native(self) -> bool:
         """Whether this machine runs programs of the board without an emulator."""
-        return self.uname_machine == platform.machine()
+        return self.uname_machine == os.uname().machine
 
 
 def _prefix_profiles(*paths: str) -> tuple[str, ...]:

@@ -4,19 +4,20 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flatcar_prefix.boards import Board
 from flatcar_prefix.errors import PrefixError, UsageError
 from flatcar_prefix.portage_api import session as portage_api
 from flatcar_prefix.prefix.environment import repository_variables
 from flatcar_prefix.prefix.repository import Repository
-from flatcar_prefix.system import process
 from flatcar_prefix.version import __version__
+
+if TYPE_CHECKING:
+    import subprocess
 
 RECORD_NAME = "flatcar-prefix.json"
 
@@ -153,6 +154,9 @@ class Wrapper:
         self, *args: str, check: bool = False, capture: bool = True
     ) -> subprocess.CompletedProcess[str]:
         """Run the wrapper with ``args`` and return the finished process."""
+        # Imported here: emerge's own wrapper loads this module and starts no process by it.
+        from flatcar_prefix.system import process
+
         return process.run([self.path, *args], check=check, capture=capture)
 
 
