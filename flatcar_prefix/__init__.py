@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from flatcar_prefix.prefix.registry import list_prefixes as list_prefixes, load as load
     from flatcar_prefix.system.messages import Progress as Progress
 
-# Importing any of them costs time that the wrappers have not got, so each waits.
+# Each module loads on first use, because wrappers must start fast.
 _PLACES = {
     "BOARDS": "boards",
     "Board": "boards",

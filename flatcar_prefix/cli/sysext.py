@@ -63,7 +63,7 @@ def _release_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--sysext-level", metavar="LEVEL", default="", help="of that system")
     group.add_argument("--version-id", metavar="VERSION", default="", help="of that system")
     group.add_argument(
-        "--reload-manager", action="store_true", help="systemd reads its units anew after merging"
+        "--reload-manager", action="store_true", help="reload systemd's units after merging"
     )
 
 

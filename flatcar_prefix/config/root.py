@@ -158,7 +158,7 @@ def _packages(root: Root) -> str:
 
 
 def system_packages(root: Root) -> tuple[str, ...]:
-    """Return what the bootstrap has installed, lest --depclean removes it again."""
+    """Return the packages of the bootstrap, which --depclean must keep."""
     compiler = root.kind == "staging" and root.prefix.with_gcc
     return (*RUNTIME, COMPILER) if compiler else RUNTIME
 
@@ -241,7 +241,7 @@ def composed_directories(prefix: Prefix) -> list[Path]:
 
 
 def missing_features(prefix: Prefix) -> tuple[str, ...]:
-    """Return what FEATURES must turn off because this machine has not got it."""
+    """Return the FEATURES to turn off because this machine lacks their programs."""
     missing = [] if shutil.which("sandbox") else ["-sandbox", "-usersandbox"]
     if prefix.username not in ("portage", "sdk") and not prefix.native_host:
         missing += ["-userpriv", "-userfetch", "-usersync"]

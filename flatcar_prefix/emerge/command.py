@@ -142,7 +142,7 @@ def _ask(prefix: Prefix, call: Call, staging: OneRoot) -> int:
 
 
 def _both_again(prefix: Prefix, call: Call, *more: str) -> int:
-    """Do the call with more options, in roots that are loaded anew."""
+    """Run the call with more options, in roots that are loaded again."""
     call = replace(call, args=(*call.args, *more))
     return _both(prefix, call, one_root.load(prefix.staging, call.args, defaults=call.defaults))
 

@@ -362,7 +362,7 @@ def _apt_conf(cache: Path, proxies: str) -> str:
         f'Dir::Cache "{cache}/";\n'
         f'Dir::Cache::archives "{cache}/archives/";\n'
         f'Acquire::Languages "none";\n'
-        # Whoever runs this owns the directories; apt's own user may not enter them.
+        # The caller owns the directories; apt's own user may not enter them.
         f'APT::Sandbox::User "";\n'
     )
 

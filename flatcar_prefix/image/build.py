@@ -174,7 +174,7 @@ def _check(prefix: Prefix, wanted: Options) -> None:
     if prefix.eprefix.split("/")[1] not in MERGED:
         raise UsageError(
             f"{prefix.eprefix} would not appear on any system: only /usr and /opt are merged",
-            hint=f"Set the prefix up anew below them, such as at /opt{prefix.eprefix}.",
+            hint=f"Set the prefix up again below them, such as at /opt{prefix.eprefix}.",
         )
     _check_level(FORMATS[wanted.format], wanted.level)
     if unknown := set(wanted.keep) - {rule.name for rule in RULES}:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The life of a prefix: set up, made anew, brought up to date.
+"""Create a prefix, continue one, or recreate one with --force.
 
 Every step is recorded as done only after it is, so that the same command continues
 after whatever interrupted it; wrappers come last, so that nobody finds one that leads

@@ -85,8 +85,8 @@ def _is_among(directory: Path, others: Iterable[Path]) -> bool:
 def _exists(old: Prefix, asked: Request) -> PrefixError:
     if (old.name, old.board) == (asked.name, asked.board):
         hint = (
-            f"To bring it up to date: flatcar-prefix update {old.id}; to remove it and make it"
-            " anew: --force."
+            f"To bring it up to date: flatcar-prefix update {old.id}; to recreate it:"
+            " add --force."
         )
     else:
         hint = "Name another --staging_dir, or remove that prefix by --uninstall."
@@ -155,5 +155,5 @@ def _refuse_changed(old: Prefix, asked: Request) -> None:
         if differs:
             raise PrefixError(
                 f"the set-up of {old.id} was begun with another {flag}: {begun[flag]}",
-                hint=f"Leave {flag} out to continue it, or make it anew with --force.",
+                hint=f"Leave {flag} out to continue it, or recreate it with --force.",
             )

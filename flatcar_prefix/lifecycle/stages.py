@@ -180,7 +180,7 @@ def bootstrap(
 ) -> Prefix:
     """Run the stages that are left; return the prefix with its record brought up to date.
 
-    Stages that are done and named by ``first`` are done again: built anew or, with
+    Stages that are done and named by ``first`` are done again: built again or, with
     ``update``, brought up to date. :class:`BuildError` names the stage, the package and
     the log.
     """

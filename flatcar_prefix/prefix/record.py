@@ -33,7 +33,7 @@ def from_record(text: str) -> Prefix:
         if data.pop("format") > RECORD_FORMAT:
             raise PrefixError(
                 f"this prefix was made by a newer program, {data.get('written_by')}",
-                hint="Use that version, or make the prefix anew with --force.",
+                hint="Use that version, or recreate the prefix with --force.",
             )
         data["board"] = board(data["board"])
         data["toolchain"] = Toolchain(**data["toolchain"])

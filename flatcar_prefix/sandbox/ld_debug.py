@@ -27,7 +27,7 @@ class Library:
         return PurePosixPath(self.path).name
 
     def inside(self, eprefix: str) -> bool:
-        """Return whether it is the prefix's; one by a relative path is whoever's is there."""
+        """Return whether it lies in the prefix; a relative path counts as outside."""
         return posixpath.normpath(self.path).startswith(eprefix + "/")
 
 

@@ -57,7 +57,7 @@ def until_libc(prefix: Prefix, raw: Iterable[str]) -> str:
     """Return the line of a script by which ``raw`` compiles until the prefix has a C library.
 
     What comes before the C library, and that itself, is so compiled with the toolchain's
-    own sysroot: by whoever builds it, and with no step in between that could be forgotten.
+    own sysroot. No step in between can be forgotten.
     """
     libc = prefix.staging.eroot / "usr" / prefix.board.libdir / "libc.so"
     return (

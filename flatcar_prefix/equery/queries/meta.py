@@ -252,7 +252,7 @@ def _listed(texts: list[str], screen: Screen, first: str = "", rest: str = "") -
 
 
 def _wrapped(text: str, screen: Screen, first: str = "", rest: str = "") -> str:
-    """`text` behind `first`: its own lines where they fit the width, else wrapped anew."""
+    """Return `text` after `first`, with its own lines where they fit the width, else wrapped."""
     lines = text.expandtabs().strip("\n").splitlines()
     if not text or not lines:
         return f"{first}None specified"
