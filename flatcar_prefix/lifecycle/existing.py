@@ -85,8 +85,7 @@ def _is_among(directory: Path, others: Iterable[Path]) -> bool:
 def _exists(old: Prefix, asked: Request) -> PrefixError:
     if (old.name, old.board) == (asked.name, asked.board):
         hint = (
-            f"To bring it up to date: flatcar-prefix update {old.id}; to recreate it:"
-            " add --force."
+            f"To bring it up to date: flatcar-prefix update {old.id}; to recreate it: add --force."
         )
     else:
         hint = "Name another --staging_dir, or remove that prefix by --uninstall."
