@@ -74,11 +74,11 @@ class TestWrappers:
     ) -> None:
         code = (
             "import sys; from flatcar_prefix.cli import main as cli; from flatcar_prefix.wrappers import files\n"
-            "write = files._write\n"
-            "def full(path, text):\n"
+            "write = files.write_atomic\n"
+            "def full(path, text, **mode):\n"
             "    if path.name.startswith('quickpkg'): raise OSError(28, 'No space left', str(path))\n"
-            "    write(path, text)\n"
-            "files._write = full\n"
+            "    write(path, text, **mode)\n"
+            "files.write_atomic = full\n"
             "sys.exit(cli.setup_prefix(sys.argv[1:]))"
         )
         words = machine.setup_command("--bootstrap=none", "w", "/usr/local/w")
