@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The wrappers of a prefix as files: written, checked, removed; those of others stay."""
+"""Write, check and remove the wrapper files of a prefix; keep all other files."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _MARK_LINE = re.compile(rf"# {script.MARK} ([^\s:]+)(?: ([0-9a-f]+))?: (.+)")
 
 @dataclass(frozen=True)
 class DeclaredWrapper(Wrapper):
-    """A wrapper, and the declaration that it is made from."""
+    """A wrapper with the tool that it runs."""
 
     tool: Tool
 
 
 @dataclass(frozen=True)
 class Mark:
-    """What a generated script says of itself."""
+    """The mark line of a generated script, parsed."""
 
     version: str
     checksum: str
@@ -44,13 +44,13 @@ class Mark:
 
     @property
     def unchanged(self) -> bool:
-        """Whether the script still is what was written."""
+        """Whether the script has its original content."""
         return script.checksum(script.unmarked(self.content)) == self.checksum
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A file that is not as it should be: ``missing changed outdated left-over in-the-way``."""
+    """A faulty file. States: ``missing changed outdated left-over in-the-way``."""
 
     path: Path
     state: str
@@ -58,7 +58,7 @@ class Finding:
 
 
 def read_mark(path: Path) -> Mark | None:
-    """Return the mark of a script of this program's, ``None`` for any other file and for none."""
+    """Return the mark of a generated script; ``None`` for any other file, or if none exists."""
     try:
         content = path.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:
@@ -74,27 +74,27 @@ def read_mark(path: Path) -> Mark | None:
 
 
 def wrappers(prefix: Prefix, tools: Mapping[str, Tool] | None = None) -> list[DeclaredWrapper]:
-    """Return what wrappers the prefix is to have."""
+    """Return the wrappers that the prefix should have."""
     declared = declared_tools() if tools is None else tools
     return [DeclaredWrapper(prefix, tool.name, tool) for tool in declared.values()]
 
 
 def texts(prefix: Prefix, wanted: Iterable[DeclaredWrapper]) -> dict[Path, str]:
-    """Return the text of every file that is to be, by path: the wrappers', and the view's."""
+    """Return the text of each wrapper and of each script of the view, by path."""
     enter = view.enter_text(prefix, portage_api.global_config_path())
-    template = script.template()
+    templates = script.templates()
     out = {
         view.enter_script(prefix): script.mark(enter, prefix),
         view.directory(prefix) / "portage-python": script.mark(view.portage_python(prefix), prefix),
     }
     for wrapper in wanted:
         works = working(prefix, wrapper.tool)
-        out[wrapper.path] = script.text(prefix, wrapper.tool, template, works=works)
+        out[wrapper.path] = script.text(prefix, wrapper.tool, templates, works=works)
     return out
 
 
 def working(prefix: Prefix, tool: Tool) -> str:
-    """Return where a command is that has a stand-in and works with this Portage, or ''."""
+    """Return the path of the tool's command if it passes its probe with this Portage, else ''."""
     if not tool.stand_in or not tool.probe:
         return ""
     at = script.found(prefix, tool)
@@ -108,16 +108,17 @@ def working(prefix: Prefix, tool: Tool) -> str:
     if tool.entry == "view":
         argv = view.command(root, argv)
     result = process.run(argv, env=env, check=False, capture=True, input="")
-    # A query that finds nothing exits with 3 and the like: only what cannot run is broken.
+    # A query without results may exit with 3: only a command that cannot run is broken.
     broken = not 0 <= result.returncode < 126 or "Traceback" in result.stdout + result.stderr
     return "" if broken else os.fspath(at)
 
 
 def generate(prefix: Prefix, tools: Mapping[str, Tool] | None = None) -> list[Path]:
-    """Write all wrappers of ``prefix``, each atomically; return the paths of what changed.
+    """Write all wrappers of ``prefix``, each atomically; return the changed paths.
 
-    Left-overs of this prefix go. :class:`PrefixError` when a file that was not
-    created by flatcar-prefix has the name of a wrapper: it stays, and all the others are written.
+    Remove left-over wrappers of this prefix. :class:`PrefixError` if a file that was not
+    created by flatcar-prefix has the name of a wrapper: that file stays, and all other
+    wrappers are written.
     """
     wanted = wrappers(prefix, tools)
     view.write_places(prefix, portage_api.global_config_path())
@@ -139,9 +140,9 @@ def generate(prefix: Prefix, tools: Mapping[str, Tool] | None = None) -> list[Pa
 
 
 def refuse_blocked(prefix: Prefix, *, instead_of: Iterable[Prefix] = ()) -> None:
-    """Raise :class:`PrefixError` when :func:`generate` could not write all of ``prefix``.
+    """Raise :class:`PrefixError` if :func:`generate` could not write all of ``prefix``.
 
-    Nothing is changed. ``instead_of`` are prefixes that go before, with their wrappers.
+    Change nothing. ``instead_of`` are prefixes to be removed first, with their wrappers.
     """
     _refuse_unwritable(prefix.wrapper_dir)
     gone = {old.staging_dir for old in instead_of}
@@ -153,7 +154,7 @@ def refuse_blocked(prefix: Prefix, *, instead_of: Iterable[Prefix] = ()) -> None
 def _blocked(paths: Iterable[Path]) -> PrefixError:
     return PrefixError(
         f"{', '.join(map(os.fspath, paths))}: exists and was not created by flatcar-prefix",
-        hint="Move it away, or set the prefix up with another --wrapper_dir.",
+        hint="Move it away, or set up the prefix with another --wrapper_dir.",
     )
 
 
@@ -162,12 +163,12 @@ def _refuse_unwritable(directory: Path) -> None:
     if not there.is_dir():
         why = f"{there} is no directory"
     elif not os.access(there, os.W_OK | os.X_OK):
-        why = f"{there} cannot be written to"
+        why = f"{there} is not writable"
     else:
         return
     raise PrefixError(
-        f"no wrapper can be made in {directory}: {why}",
-        hint="Put that right, or name another directory by --wrapper_dir.",
+        f"cannot create wrappers in {directory}: {why}",
+        hint="Correct this, or choose another directory with --wrapper_dir.",
     )
 
 
@@ -180,10 +181,11 @@ def _is_same(path: Path, text: str) -> bool:
 
 
 def _may_replace(path: Path, prefix: Prefix, gone: Collection[Path] = ()) -> bool:
-    """Return whether the place is free, this prefix's, or only another one's short name.
+    """Return whether a wrapper of ``prefix`` may be written to ``path``.
 
-    A full name wins over a short one: with the prefixes ``a`` and ``a-amd64-usr`` they
-    may be the same. So does whatever a prefix that is there no more has left.
+    The path must be free, belong to this prefix or to a deleted one, or be a short name:
+    a full name takes precedence over a short one. The prefixes ``a`` and ``a-amd64-usr``
+    may have them in common.
     """
     if not os.path.lexists(path):
         return True
@@ -198,7 +200,7 @@ def _is_alive(staging_dir: Path) -> bool:
 
 
 def _is_own_link(path: Path) -> bool:
-    """Return whether this program made the link, for any prefix."""
+    """Return whether flatcar-prefix created the link, for any prefix."""
     target = os.readlink(path)
     if target not in {f"{path.name}-{board}" for board in BOARDS}:
         return False
@@ -207,7 +209,7 @@ def _is_own_link(path: Path) -> bool:
 
 
 def _link_short(wrapper: DeclaredWrapper) -> bool:
-    """Make the short name, where nobody else has it; return whether anything changed."""
+    """Create the short name unless it is in use; return whether anything changed."""
     finding = _compare_short(wrapper)
     if finding is None or finding.state == IN_THE_WAY:
         return False
@@ -216,19 +218,19 @@ def _link_short(wrapper: DeclaredWrapper) -> bool:
 
 
 def _compare_short(wrapper: DeclaredWrapper) -> Finding | None:
-    """Return what is wrong with a short name. It may be the other board's, or a full name."""
+    """Return the fault of a short name. It may belong to another board or be a full name."""
     path = wrapper.short_path
     if not os.path.lexists(path):
-        return Finding(path, "missing", "is not there")
+        return Finding(path, "missing", "does not exist")
     if path.is_symlink():
         return _compare_link(wrapper, os.readlink(path))
     mark = read_mark(path)
     if mark is None:
-        return Finding(path, IN_THE_WAY, "is somebody else's")
+        return Finding(path, IN_THE_WAY, "was not created by flatcar-prefix")
     if mark.staging_dir == wrapper.prefix.staging_dir:
-        return Finding(path, "changed", "is no link")
+        return Finding(path, "changed", "is not a link")
     if not _is_alive(mark.staging_dir):
-        return Finding(path, "missing", "is of a prefix that is not there any more")
+        return Finding(path, "missing", "belongs to a prefix that no longer exists")
     return None
 
 
@@ -239,39 +241,39 @@ def _compare_link(wrapper: Wrapper, target: str) -> Finding | None:
     if target in {f"{path.name}-{board}" for board in BOARDS}:
         if full == wrapper.path or (mark and _is_alive(mark.staging_dir)):
             return None
-        return Finding(path, "missing", f"leads to {target}, whose prefix is not there any more")
+        return Finding(path, "missing", f"points to {target}, whose prefix no longer exists")
     another_of_ours = mark is not None and mark.staging_dir == prefix.staging_dir
     once_ours = full.parent == path.parent and target.endswith(f"-prefix-{prefix.id}")
     if another_of_ours or (once_ours and not full.exists()):
-        return Finding(path, "changed", f"leads to {target}")
-    return Finding(path, IN_THE_WAY, f"leads to {target}, which is somebody else's")
+        return Finding(path, "changed", f"points to {target}")
+    return Finding(path, IN_THE_WAY, f"points to {target}, which was not created by flatcar-prefix")
 
 
 def taken(prefix: Prefix) -> list[Path]:
-    """Return the short names that somebody else's files have: they stay without a wrapper."""
+    """Return the short names in use by files that flatcar-prefix did not create."""
     findings = (_compare_short(wrapper) for wrapper in wrappers(prefix))
     return [found.path for found in findings if found and found.state == IN_THE_WAY]
 
 
 def missing(prefix: Prefix) -> list[Path]:
-    """Return the wrappers, by either name, that the prefix should have and has not."""
+    """Return the wrappers of the prefix that do not exist, under either name."""
     paths = (path for w in wrappers(prefix) for path in (w.path, w.short_path))
     return [path for path in paths if not os.path.lexists(path)]
 
 
 def left_over(prefix: Prefix, wanted: Iterable[DeclaredWrapper]) -> list[Path]:
-    """Return wrappers of this prefix that no declaration asks for any more."""
+    """Return the wrappers of this prefix that no declaration defines."""
     keep = {path for wrapper in wanted for path in (wrapper.path, wrapper.short_path)}
     return [path for path in _own(prefix) if path not in keep]
 
 
 def _own(prefix: Prefix) -> list[Path]:
-    """Return all that is in the wrapper directory for this prefix, links first."""
+    """Return all wrappers of this prefix in the wrapper directory, links first."""
     if not prefix.wrapper_dir.is_dir():
         return []
     links, files = [], []
     endings = (f"-prefix-{prefix.id}", f"-prefix-{prefix.name}")
-    # Others' are told by their names alone, so that a hundred prefixes can live together.
+    # Compare names first: reading the files of a hundred prefixes would take too long.
     for name in sorted(n for n in os.listdir(prefix.wrapper_dir) if n.endswith(endings)):
         path = prefix.wrapper_dir / name
         if path.is_symlink():
@@ -283,7 +285,7 @@ def _own(prefix: Prefix) -> list[Path]:
 
 
 def _is_short_name(link: Path, prefix: Prefix) -> bool:
-    """Return whether the link is a short name that this prefix was given."""
+    """Return whether the link is a short name of this prefix."""
     wanted = f"{link.name}-{prefix.board.name}"
     if not link.name.endswith(f"-prefix-{prefix.name}") or os.readlink(link) != wanted:
         return False
@@ -292,12 +294,12 @@ def _is_short_name(link: Path, prefix: Prefix) -> bool:
 
 
 def _is_of(mark: Mark, prefix: Prefix) -> bool:
-    """Return whether a wrapper of the prefix's name is its own, or was before it moved."""
+    """Return whether a wrapper of the prefix's name is its own, or was before a move."""
     return mark.staging_dir == prefix.staging_dir or not _is_alive(mark.staging_dir)
 
 
 def check(prefix: Prefix, tools: Mapping[str, Tool] | None = None) -> list[Finding]:
-    """Return what is wrong with the wrappers of ``prefix``; nothing is changed."""
+    """Return the faults of the wrappers of ``prefix``; change nothing."""
     wanted = wrappers(prefix, tools)
     findings = [
         finding
@@ -305,19 +307,19 @@ def check(prefix: Prefix, tools: Mapping[str, Tool] | None = None) -> list[Findi
         if (finding := _compare(path, text, prefix))
     ]
     findings += [finding for w in wanted if (finding := _compare_short(w))]
-    why = "no declaration asks for it any more"
+    why = "has no declaration"
     findings += [Finding(path, "left-over", why) for path in left_over(prefix, wanted)]
     return sorted(findings, key=lambda finding: finding.path)
 
 
 def _compare(path: Path, text: str, prefix: Prefix) -> Finding | None:
     if not os.path.lexists(path):
-        return Finding(path, "missing", "is not there")
+        return Finding(path, "missing", "does not exist")
     if not _may_replace(path, prefix):
-        return Finding(path, IN_THE_WAY, "is somebody else's")
+        return Finding(path, IN_THE_WAY, "was not created by flatcar-prefix")
     mark = None if path.is_symlink() else read_mark(path)
     if mark is None or mark.staging_dir != prefix.staging_dir:
-        return Finding(path, "missing", "is another prefix's")
+        return Finding(path, "missing", "belongs to another prefix")
     if not mark.unchanged:
         return Finding(path, "changed", "was changed by hand")
     if not os.access(path, os.X_OK):
@@ -331,8 +333,8 @@ def _compare(path: Path, text: str, prefix: Prefix) -> Finding | None:
 def remove(prefix: Prefix) -> Iterator[Path]:
     """Remove all wrappers of ``prefix``, yielding the path of each.
 
-    A name that becomes free goes to the prefix whose short name it is, too: to the other
-    board's of the same name, if there is one.
+    A short name that becomes free is linked to another board's prefix of the same name, if
+    there is one.
     """
     for path in _own(prefix):
         path.unlink()

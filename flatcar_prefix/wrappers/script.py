@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The text of a wrapper: a POSIX shell script with everything written in."""
+"""The text of a wrapper: a POSIX shell script, made from a template and its values.
+
+Each way of entering a prefix has a template, ``wrappers/<entry>.sh.in``. A value is a quoted
+string or a list of quoted words, never program text.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,8 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from flatcar_prefix.prefix.model import Prefix, Root
@@ -16,115 +21,143 @@ from flatcar_prefix.system.places import data_dir
 from flatcar_prefix.system.python import interpreter, launch
 from flatcar_prefix.version import __version__
 from flatcar_prefix.wrappers import view
-from flatcar_prefix.wrappers.declaration import Tool, filled
+from flatcar_prefix.wrappers.declaration import ENTRIES, Tool, filled
 from flatcar_prefix.wrappers.variables import ASTRAY, MEANT
-
-TEMPLATE = "wrapper.sh.in"
-
 
 MARK = "flatcar-prefix wrapper"
 
 
 UNREACHED = (
-    "Run it as root, let others pass the Python's directories (chmod o+x), or install this program"
-    " with another Python, such as /usr/bin/python3."
+    "Run it as root, make the directories of that Python searchable (chmod o+x), or install"
+    " flatcar-prefix with another Python, such as /usr/bin/python3."
 )
-"""What to do where ordinary users cannot reach this program's Python."""
+"""The hint for users who cannot reach the Python of flatcar-prefix."""
 
 
-_CHOOSE = """\
-root=@ROOT@
-case ${1-} in
---staging | --final) root=${1#--} ;;
-*) ;;
-esac"""
+_SECTION = re.compile(r"#\[if (not )?([A-Z_]+)\]")
 
 
-_WHO = """\
-while read -r key _ uid _; do
-	[ "${key}" != Uid: ] || break
-done </proc/self/status"""
+def templates() -> dict[str, str]:
+    """Return the template of each way of entering a prefix."""
+    directory = data_dir() / "wrappers"
+    return {e: (directory / f"{e}.sh.in").read_text(encoding="utf-8") for e in ENTRIES}
 
 
-_NO_UNSHARE = """\
-if ! command -v unshare >/dev/null; then
-	echo ' * unshare not found; it is required to enter the prefix' >&2
-	echo ' * Install util-linux, or see that PATH has it.' >&2
-	exit 1
-fi"""
+def text(prefix: Prefix, tool: Tool, templates: Mapping[str, str], *, works: str = "") -> str:
+    """Return the wrapper of ``tool`` for ``prefix``, made from one of ``templates``.
 
-
-_NO_NAMESPACES = """\
-for setting in user/max_user_namespaces kernel/unprivileged_userns_clone; do
-	setting=/proc/sys/${setting}
-	if [ -r "${setting}" ] && read -r number <"${setting}" && [ "${number}" = 0 ]; then
-		echo " * this machine does not let users enter the prefix: ${setting} is 0" >&2
-		echo ' * Run it as root, or have root allow user namespaces there (sysctl).' >&2
-		exit 1
-	fi
-done"""
-
-
-def template() -> str:
-    """Return what all wrappers are made of."""
-    return (data_dir() / "wrappers" / TEMPLATE).read_text(encoding="utf-8")
-
-
-def text(prefix: Prefix, tool: Tool, template: str, *, works: str = "") -> str:
-    """Return the wrapper of ``tool`` for ``prefix``, made from ``template``.
-
-    ``works`` is where a command is that has a stand-in and was seen to work.
+    ``works`` is the path of a command that has a probe and passed it.
     """
-    return mark(_fill(template, _values(prefix, tool, works)), prefix)
+    if tool.probe and not works:
+        tool = replace(tool, entry="module", module=tool.stand_in, commands=(), native_commands=())
+    entry = "module" if tool.module and tool.entry != "view" else tool.entry
+    return mark(_fill(templates[entry], _values(prefix, tool, entry, works)), prefix)
 
 
 def _fill(template: str, values: Mapping[str, str]) -> str:
-    filled_in = re.sub(r"@([A-Z_]+)@", lambda m: values.get(m[1], m[0]), template)
-    return re.sub(r"\n{3,}", "\n\n", filled_in)
+    """Return the template with its values, less the sections that need an empty value.
+
+    The lines between ``#[if NAME]`` and ``#[end]`` need a value of that name that is not
+    empty, those between ``#[if not NAME]`` and ``#[end]`` an empty one. Sections nest.
+    """
+    kept: list[bool] = []
+    lines = []
+    for line in template.splitlines(keepends=True):
+        if match := _SECTION.fullmatch(line.rstrip("\n")):
+            kept.append(bool(values[match[2]]) is not bool(match[1]))
+        elif line == "#[end]\n":
+            kept.pop()
+        elif all(kept):
+            lines.append(line)
+    return re.sub(r"@([A-Z_]+)@", lambda m: values.get(m[1], m[0]), "".join(lines))
 
 
 def mark(content: str, prefix: Prefix) -> str:
-    """Return the script with the line that says whose it is, of which version and content."""
+    """Return the script with its mark line: version, checksum and staging directory."""
     staging = shlex.quote(os.fspath(prefix.staging_dir))
     line = f"{MARK} {__version__} {checksum(content.replace('@MARK@', ''))}: {staging}"
     return content.replace("@MARK@", line)
 
 
 def checksum(content: str) -> str:
-    """Return what the mark says of a script's content, the mark itself left out."""
+    """Return the checksum of a script's content without its mark."""
     return hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 def unmarked(content: str) -> str:
-    """Return what :func:`checksum` was made of."""
+    """Return the content that :func:`checksum` was computed from."""
     head, _, rest = content.partition("\n")
     line, _, body = rest.partition("\n")
     return f"{head}\n{line.partition(MARK)[0]}\n{body}"
 
 
-def _values(prefix: Prefix, tool: Tool, works: str) -> dict[str, str]:
+def _values(prefix: Prefix, tool: Tool, entry: str, works: str) -> dict[str, str]:
+    """Return the values of the templates; an empty one leaves its section out."""
     staging = os.fspath(prefix.staging_dir)
-    gone = f" * the prefix {prefix.id} is not in {staging} any more"
-    both = tool.root == "both"
-    return {
+    commands = [works] if tool.probe and works else candidates(prefix, tool)
+    nothing = f"nothing here; see {tool.package}"
+    missing = f" * {tool.name} is not installed here; it is in {tool.package}"
+    long = [option for option in tool.without_root if option.startswith("--")]
+    short = [option[1] for option in tool.without_root if not option.startswith("--")]
+    unreachable = f" * this user cannot reach {interpreter()}, which {tool.name} requires"
+    values = {
         "SUMMARY": f"{tool.name} for the prefix {prefix.id} at {prefix.eprefix}",
-        "CHOOSE": "" if both else _CHOOSE.replace("@ROOT@", tool.root),
+        "ROOT": tool.root,
+        "CHOOSES_ROOT": "" if tool.root == "both" else "yes",
         "RECORD": shlex.quote(os.fspath(prefix.record_file)),
-        "GONE": shlex.quote(gone),
-        "FIND": _find(prefix, tool, works),
+        "GONE": shlex.quote(f" * the prefix {prefix.id} was not found in {staging}"),
+        "STAGING_DIR": shlex.quote(staging),
         "HELP": help_text(prefix, tool),
-        "MISSING": _missing(tool),
-        "UID": _WHO if tool.needs_root or tool.entry == "view" else "",
-        "SUDO": _sudo(prefix, tool),
-        "REACH": _reach(tool),
-        "SHIFT": "" if both else "case ${1-} in\n--staging | --final) shift ;;\n*) ;;\nesac",
-        "UNSET": " \\\n\t".join(ASTRAY),
-        "ENTER": _enter(prefix, tool),
+        "COMMANDS": shlex.join(commands),
+        "MODULE": shlex.join(launch(tool.module)) if tool.module else "",
+        "MODULE_NAME": shlex.quote(own(tool.module)),
+        "STAND_IN": shlex.join(launch(tool.stand_in)) if tool.stand_in else "",
+        "INSTEAD": shlex.quote(own(tool.stand_in) if tool.stand_in else nothing),
+        "MISSING": shlex.quote(missing) if commands and not tool.stand_in else "",
+        "NEEDS_ROOT": "yes" if tool.needs_root else "",
+        "WITHOUT_ROOT": "yes" if tool.without_root else "",
+        "LONG_OPTIONS": " | ".join(long),
+        "SHORT_OPTIONS": "".join(short),
+        "NO_SUDO": shlex.quote(f" * {tool.name} needs root here, and sudo was not found"),
+        "PRESERVED": ",".join(MEANT),
+        "PYTHON": shlex.quote(interpreter()),
+        "PYTHON_BIN": shlex.quote(python_bin()),
+        "UNREACHABLE": shlex.quote(unreachable),
+        "REACH_HINT": shlex.quote(f" * {UNREACHED}"),
+        "CLEARED": " \\\n\t".join(ASTRAY),
+        "PATH": _path(prefix, entry),
+        "CROSS_PATH": _path(prefix, "cross"),
+        "DEFAULT_PATH": os.defpath,
+        "UNSHARE_AS_ROOT": shlex.join(view.unshare_words(ordinary=False)),
+        "UNSHARE_AS_USER": shlex.join(view.unshare_words(ordinary=True)),
+        "ENTER": shlex.quote(os.fspath(view.enter_script(prefix))),
     }
+    for root in (prefix.staging, prefix.final):
+        known = placeholders(root)
+        kind = root.kind.upper()
+        values[f"{kind}_ARGUMENTS"] = shlex.join(filled(word, known) for word in tool.arguments)
+        values[f"{kind}_ENVIRONMENT"] = _assignments(tool, root, entry)
+        values[f"{kind}_CROSS_ENVIRONMENT"] = _assignments(tool, root, "cross")
+    return values
+
+
+def _assignments(tool: Tool, root: Root, entry: str) -> str:
+    """Return the tool's variables for ``root``, each as a word of the shell's ``export``."""
+    variables = environment(root, entry) if tool.root != "both" else {}
+    variables |= {key: filled(text, placeholders(root)) for key, text in tool.environment.items()}
+    return " \\\n\t\t".join(f"{key}={shlex.quote(value)}" for key, value in variables.items())
+
+
+def _path(prefix: Prefix, entry: str) -> str:
+    """Return the directories to put before PATH: build tools, and tools of the same Portage."""
+    places: list[str] = [] if entry == "view" else [os.fspath(prefix.tools_dir)]
+    if python_bin() not in [*os.defpath.split(os.pathsep), "/usr/bin"]:
+        places.append(python_bin())
+    return shlex.quote(os.pathsep.join(places)) if places else ""
 
 
 def help_text(prefix: Prefix, tool: Tool) -> str:
-    """Return what ``--prefix-help`` says, but for which program answers."""
+    """Return the output of ``--prefix-help`` up to the line of the program that answers."""
     default = {"both": "staging, then final"}.get(tool.root, tool.root)
     words = "--staging or --final" + (", --stage or --install" if tool.root == "both" else "")
     return "\n".join(
@@ -140,12 +173,12 @@ def help_text(prefix: Prefix, tool: Tool) -> str:
 
 
 def python_bin() -> str:
-    """Return the directory beside this program's Python, where pip puts Portage's tools."""
+    """Return the directory of this program's Python, where pip installs Portage's tools."""
     return os.path.dirname(interpreter())
 
 
 def candidates(prefix: Prefix, tool: Tool) -> list[str]:
-    """Return what the command may be, best first: absolute paths, and names for PATH."""
+    """Return the candidates for the command, best first: absolute paths, and names for PATH."""
     found: list[str] = []
     native = prefix.board.is_native
     for command in tool.commands + (tool.native_commands if native else ()):
@@ -158,95 +191,13 @@ def _kind(tool: Tool) -> str:
     return "staging" if tool.root == "both" else tool.root
 
 
-def _find(prefix: Prefix, tool: Tool, works: str) -> str:
-    """Return the shell code that sets ``tool``, empty for nothing, and ``answers``."""
-    if tool.module and not tool.commands:
-        return f"answers={shlex.quote(own(tool.module))}"
-    tries = candidates(prefix, tool)
-    if tool.probe:
-        tries = [works] if works else []
-    instead = own(tool.stand_in) if tool.stand_in else f"nothing here; see {tool.package}"
-    if not tries:
-        return f"tool=\nanswers={shlex.quote(instead)}"
-    lines = []
-    for number, path in enumerate(tries):
-        quoted = shlex.quote(path)
-        test = f"[ -x {quoted} ]" if "/" in path else f"command -v {quoted} >/dev/null"
-        lines.append(f"{'elif' if number else 'if'} {test}; then\n\ttool={quoted}")
-    by = f"{own(tool.module)}, by " if tool.module else ""
-    answers = f'answers="{by}${{tool}}"\n[ -n "${{tool}}" ] || answers={shlex.quote(instead)}'
-    return "\n".join([*lines, "else", "\ttool=", "fi", answers])
-
-
-def _missing(tool: Tool) -> str:
-    """Return the shell code that leaves with 127 where there is no such tool."""
-    if tool.stand_in or (tool.module and not tool.commands):
-        return ""
-    said = f" * {tool.name} is not installed here; it is in {tool.package}"
-    # Where this program's Python cannot be reached, its directory is no witness.
-    gone = f'[ -z "${{tool}}" ] && [ -x {shlex.quote(interpreter())} ]'
-    return f"if {gone}; then\n\techo {shlex.quote(said)} >&2\n\texit 127\nfi"
-
-
-def _reach(tool: Tool) -> str:
-    """Return the shell code that says so where a tool is Python which the caller cannot reach."""
-    python = interpreter()
-    said = f" * {python}, by which {tool.name} runs, cannot be reached by this user"
-    code = (
-        f"if ! [ -x {shlex.quote(python)} ]; then\n\techo {shlex.quote(said)} >&2\n"
-        f"\techo {shlex.quote(f' * {UNREACHED}')} >&2\n\texit 126\nfi"
-    )
-    if tool.module:
-        return code
-    beside = f"'' | {shlex.quote(python_bin())}/*"
-    return f"case ${{tool}} in\n{beside})\n{_indented(code)}\n\t;;\n*) ;;\nesac"
-
-
 def own(module: str) -> str:
-    """Return how a module of this program's is called where one says who answers."""
+    """Return the description of a module of flatcar-prefix that answers for a tool."""
     return f"{module} of flatcar-prefix {__version__}"
 
 
-def _sudo(prefix: Prefix, tool: Tool) -> str:
-    """Return the shell code that becomes root where the prefix is not the caller's own."""
-    if not tool.needs_root:
-        return ""
-    needed = shlex.quote(f" * {tool.name} needs root here, and there is no sudo")
-    become_root = (
-        "if ! command -v sudo >/dev/null; then\n"
-        f"\techo {needed} >&2\n\techo ' * Run it as root.' >&2\n\texit 1\nfi\n"
-        "self=${0}\n"
-        "case ${self} in\n*/*) ;;\n*) self=./${self} ;;\nesac\n"
-        f'exec sudo --preserve-env={",".join(MEANT)} -- "${{self}}" "$@"'
-    )
-    if tool.without_root:
-        asks = _asks_only(tool.without_root)
-        become_root = f'{asks}\nif [ -z "${{asks}}" ]; then\n{_indented(become_root)}\nfi'
-    return (
-        "# The prefix of an ordinary user's own needs no other one.\n"
-        f'if [ "${{uid}}" != 0 ] && ! [ -w {shlex.quote(os.fspath(prefix.staging_dir))} ]; then\n'
-        f"{_indented(become_root)}\nfi"
-    )
-
-
-def _asks_only(options: Iterable[str]) -> str:
-    """Return the shell code that sets ``asks`` where one of the options was given.
-
-    A short one may be among others, as in ``-pv``.
-    """
-    long = " | ".join(option for option in options if option.startswith("--"))
-    letters = "".join(option[1] for option in options if not option.startswith("--"))
-    arms = ["--) break ;;"]
-    arms += [f"{long}) asks=yes ;;"] if long else []
-    arms += ["--*) ;;"]
-    arms += [f"-*[{letters}]*) asks=yes ;;"] if letters else []
-    arms += ["*) ;;"]
-    body = "\n".join(f"\t{arm}" for arm in arms)
-    return f"asks=\nfor word do\n\tcase ${{word}} in\n{body}\n\tesac\ndone"
-
-
 def placeholders(root: Root) -> dict[str, str]:
-    """Return what each placeholder of a declaration stands for."""
+    """Return the values of the placeholders of a declaration."""
     prefix = root.prefix
     return {
         "name": prefix.name,
@@ -266,84 +217,13 @@ def placeholders(root: Root) -> dict[str, str]:
     }
 
 
-def _enter(prefix: Prefix, tool: Tool) -> str:
-    """Return the shell code that sets the environment and becomes the tool."""
-    if tool.module:
-        return _entered(prefix, tool, tool.entry, launch(tool.module))
-    real = _entered(prefix, tool, tool.entry, ["${tool}"])
-    if not tool.stand_in:
-        return real
-    indented = "\n".join(f"\t{line}" if line else "" for line in real.split("\n"))
-    other = _entered(prefix, tool, "cross", launch(tool.stand_in))
-    return f'if [ -n "${{tool}}" ]; then\n{indented}\nfi\n{other}'
-
-
-def _entered(prefix: Prefix, tool: Tool, entry: str, command: list[str]) -> str:
-    words = " ".join('"${tool}"' if word == "${tool}" else shlex.quote(word) for word in command)
-    arms = [_arm(tool, root, entry) for root in (prefix.staging, prefix.final)]
-    if arms[0] == arms[1]:
-        settings = arms[0]
-    else:
-        body = "\n".join(
-            f"{pattern})\n{_indented(arm)}\n\t;;"
-            for pattern, arm in zip(("staging", "*"), arms, strict=True)
-        )
-        settings = f"case ${{root}} in\n{body}\nesac"
-    lines = [line for line in (settings, _path(prefix, entry)) if line]
-    return "\n".join([*lines, _exec(prefix, entry, words)])
-
-
-def _indented(code: str) -> str:
-    return "\n".join(f"\t{line}" for line in code.split("\n"))
-
-
-def _arm(tool: Tool, root: Root, entry: str) -> str:
-    """Return the code that points at one root and puts the tool's own arguments first."""
-    values = placeholders(root)
-    variables = environment(root, entry) if tool.root != "both" else {}
-    extra = {k: filled(v, values) for k, v in tool.environment.items()}
-    lines = [f"{key}={shlex.quote(value)}" for key, value in (variables | extra).items()]
-    if names := " ".join(variables | extra):
-        lines.append(f"export {names}")
-    if tool.arguments:
-        words = shlex.join(filled(word, values) for word in tool.arguments)
-        lines.append(f'set -- {words} "$@"')
-    return "\n".join(lines)
-
-
 def environment(root: Root, entry: str) -> dict[str, str]:
-    """Return the variables that a tool is given that enters ``root`` so."""
+    """Return the variables of a tool that enters ``root`` by ``entry``."""
     return view.environment(root) if entry == "view" else root.environment()
 
 
-def _path(prefix: Prefix, entry: str) -> str:
-    """Return the code by which a tool finds those of the same Portage, and a build's tools."""
-    places: list[str] = [] if entry == "view" else [os.fspath(prefix.tools_dir)]
-    if python_bin() not in [*os.defpath.split(os.pathsep), "/usr/bin"]:
-        places.append(python_bin())
-    if not places:
-        return ""
-    return f"PATH={shlex.quote(os.pathsep.join(places))}:${{PATH-{os.defpath}}}\nexport PATH"
-
-
-def _exec(prefix: Prefix, entry: str, words: str) -> str:
-    if entry != "view":
-        return f'exec {words} "$@"'
-    enter = shlex.join(["/bin/sh", os.fspath(view.enter_script(prefix))])
-    as_root = shlex.join(view.unshare_words(ordinary=False))
-    as_user = shlex.join(view.unshare_words(ordinary=True))
-    return (
-        f"{_NO_UNSHARE}\n"
-        'if [ "${uid}" = 0 ]; then\n'
-        f'\texec {as_root} {enter} "${{root}}" root {words} "$@"\n'
-        "fi\n"
-        f"{_NO_NAMESPACES}\n"
-        f'exec {as_user} {enter} "${{root}}" user {words} "$@"'
-    )
-
-
 def found(prefix: Prefix, tool: Tool, *, path: str | None = None) -> Path | None:
-    """Return where the tool's command is on this machine, ``None`` for nowhere."""
+    """Return the path of the tool's command on this machine, ``None`` if it is missing."""
     search = os.environ.get("PATH", os.defpath) if path is None else path
     for candidate in candidates(prefix, tool):
         if at := shutil.which(candidate, path=search):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Portage's tools as an ordinary user, in a prefix of root's with a cache of root's."""
+"""Portage's tools, run by an ordinary user in a prefix and with a cache owned by root."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from flatcar_prefix.system.python import interpreter
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs_namespaces]
 
 NAMELESS = 54321
-"""A user number that has no name on this machine, as in a container started with --user."""
+"""A user ID without a name on this machine, as in a container started with --user."""
 
 
 @pytest.fixture(params=[ORDINARY, 1, NAMELESS])
@@ -70,7 +70,7 @@ def test_a_tool_in_the_view_knows_the_caller_by_the_callers_own_names(viewed: In
 
 
 def without_sudo(prefix: InUse, directory: Path, *words: str | Path) -> Run:
-    """Run an ordinary user's command where sudo would be noticed."""
+    """Run a command as an ordinary user with a sudo that fails."""
     sudo = directory / "sudo"
     sudo.write_text("#!/bin/sh\necho asked for root >&2\nexit 99\n")
     sudo.chmod(0o755)
@@ -151,11 +151,11 @@ def test_a_python_that_the_user_cannot_reach_is_named(toolbox: InUse, tool: str)
     done = toolbox.machine.run(*hiding_python(toolbox.wrapper(tool), "--help"))
     assert done.returncode == 126
     said, to_do = two_lines(done)
-    assert f"{interpreter()}, by which {tool} runs, cannot be reached by this user" in said
+    assert f"this user cannot reach {interpreter()}, which {tool} requires" in said
     assert "chmod o+x" in to_do
 
 
-def test_what_is_no_python_does_not_need_it(toolbox: InUse, viewed: InUse) -> None:
+def test_a_tool_that_is_not_python_does_not_need_it(toolbox: InUse, viewed: InUse) -> None:
     assert toolbox.machine.run(*hiding_python(toolbox.wrapper("gdb"), "--version")).returncode == 0
     assert (
         viewed.machine.run(*hiding_python(viewed.wrapper("viewsh"), "-c", "exit 7")).returncode == 7

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a wrapper hands on to its tool, and what it keeps away from it."""
+"""Wrapper scripts: arguments and variables that reach the tool, messages, and sudo."""
 
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -24,13 +25,15 @@ CROSS = "[tool]\ndescription = records\npackage = app-misc/recorder\nroot = fina
 ENTRIES = {
     "crossed": CROSS,
     "viewed": CROSS.replace("cross", "view"),
+    "replaced": CROSS + "stand-in = equery\n",
+    "replaced-view": CROSS.replace("cross", "view") + "stand-in = equery\n",
     "rooted": CROSS + "needs-root = yes\nwithout-root = --pretend -p --search -s\n",
 }
 
 
 @pytest.fixture(scope="module")
 def recording() -> Iterator[InUse]:
-    """A prefix with wrappers of recorders, one for each way in."""
+    """A prefix with wrappers of recorders, one for each way of entering."""
     base = Path(tempfile.mkdtemp(prefix="fp-recording-"))
     base.chmod(0o755)
     prefix = Machine(base / "machine").setup("rec")
@@ -106,7 +109,7 @@ def test_variables_that_would_lead_astray_are_put_right(
 
 
 # From the manuals of gcc (Environment Variables), ld (-rpath), ld.so, cmake-env-variables,
-# Autoconf (Site Defaults), pkg-config and python, and PMS: not from what the program says.
+# Autoconf (Site Defaults), pkg-config and python, and PMS: not from the code under test.
 LEADING_ELSEWHERE = """
     ROOT SYSROOT EPREFIX EROOT ESYSROOT BROOT PORTAGE_CONFIGROOT PORTAGE_OVERRIDE_EPREFIX PORTDIR
     ARCH ABI CHOST CBUILD CTARGET CC CXX CPP AR LD LDFLAGS BUILD_CC BUILD_CXX HOSTCC
@@ -231,7 +234,7 @@ def test_a_wrapper_of_a_prefix_that_is_gone_says_so(bare: InUse) -> None:
     done = bare.machine.run(bare.wrapper("emaint"), "--check", "all")
     assert done.returncode == 1
     assert [line[:3] for line in done.stderr.splitlines()] == [" * ", " * "]
-    assert "not in" in done.stderr
+    assert "was not found in" in done.stderr
 
 
 def test_moving_the_wrapper_directory_breaks_nothing(bare: InUse, open_dir: Path) -> None:
@@ -253,12 +256,29 @@ def test_every_generated_script_is_clean_under_shellcheck(recording: InUse) -> N
     subprocess.run(["shellcheck", "-o", "all", *scripts], check=True)
 
 
+def test_no_wrapper_contains_syntax_of_the_templates(recording: InUse) -> None:
+    for path in recording.machine.bin.iterdir():
+        assert not re.findall(r"#\[.*|@[A-Z_]+@", path.read_text()), path
+
+
+@pytest.mark.parametrize("tool", ["replaced", "replaced-view"])
+def test_a_stand_in_answers_only_where_the_command_is_missing(
+    recording: InUse, recorder: Recorder, tool: str
+) -> None:
+    done = recording.machine.run(recording.wrapper(tool), "--staging", "list", "no-such-package")
+    asked = recording.machine.run(recording.wrapper(tool), "--prefix-help")
+    assert done.returncode not in (23, 126, 127)
+    assert "answers:   equery of flatcar-prefix" in asked.stdout
+    assert "Traceback" not in done.stderr
+    assert call(recording, recorder, tool, "list", "x").words == ["list", "x"]
+
+
 def test_no_wrapper_names_a_shell_other_than_sh(recording: InUse) -> None:
     for path in recording.machine.bin.iterdir():
         assert path.read_text().startswith("#!/bin/sh\n")
 
 
-# sudo. The policy is in a mount namespace of the test's own; the machine's stays as it is.
+# sudo. A private mount namespace contains the policy; the machine's stays unchanged.
 
 
 def with_sudo(
@@ -279,7 +299,7 @@ def with_sudo(
     )  # fmt: skip
 
 
-needs_sudo = pytest.mark.skipif(not shutil.which("sudo"), reason="sudo is not here")
+needs_sudo = pytest.mark.skipif(not shutil.which("sudo"), reason="sudo not found")
 
 
 @pytest.mark.needs_root
@@ -319,7 +339,7 @@ CHANGING = (
 
 
 @pytest.mark.needs_root
-def test_who_only_asks_needs_no_root(recording: InUse, recorder: Recorder) -> None:
+def test_a_query_does_not_need_root(recording: InUse, recorder: Recorder) -> None:
     recorder.install("rooted", recording.eprefix)
     (recorder.bin / "sudo").write_text("#!/bin/sh\nexit 99\n")
     (recorder.bin / "sudo").chmod(0o755)
