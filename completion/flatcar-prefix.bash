@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # shellcheck shell=bash
 #
-# Completion for setup_prefix, flatcar-prefix and the wrappers of every prefix, whose
-# arguments complete as those of the wrapped tool do. Source it from ~/.bashrc, or put it
-# into /etc/bash_completion.d. It does not need bash-completion. What verbs and flags there
-# are, the programs' own --help says, asked once in a shell.
+# Completion for setup_prefix, flatcar-prefix and the wrappers of every prefix. Arguments of
+# wrappers complete like those of the wrapped tool. Source this file from ~/.bashrc, or install
+# it in /etc/bash_completion.d. It does not require bash-completion. Verbs and flags come from
+# the programs' --help, which runs once per shell.
 
-# Sets COMPREPLY to those of the words $2... that begin with $1.
+# Set COMPREPLY to those of the words $2... that begin with $1.
 _flatcar_prefix_reply() {
 	local typed=${1} word
 	shift
@@ -17,7 +17,7 @@ _flatcar_prefix_reply() {
 	[[ ${#COMPREPLY[@]} != 1 || ${COMPREPLY[0]} != *= ]] || compopt -o nospace 2>/dev/null || :
 }
 
-# Sets names to the prefixes of this machine, each also with its board.
+# Set names to the prefixes of this machine, each also with its board.
 _flatcar_prefix_names() {
 	local state build directory name board
 	build=${FLATCAR_PREFIX_BUILD_DIR:-/build}
@@ -36,7 +36,7 @@ _flatcar_prefix_names() {
 	done
 }
 
-# Completes directories, below what was typed.
+# Complete directories.
 _flatcar_prefix_directories() {
 	compopt -o filenames 2>/dev/null || :
 	mapfile -t COMPREPLY < <(compgen -d -- "${1}" || true)
@@ -44,7 +44,7 @@ _flatcar_prefix_directories() {
 
 declare -gA _flatcar_prefix_help=()
 
-# Sets flags and verbs to those that the help of the command "$@" names.
+# Set flags and verbs to those in the help of the command "$@".
 _flatcar_prefix_ask() {
 	local line key="$*"
 	flags=() verbs=()
@@ -60,7 +60,7 @@ _flatcar_prefix_ask() {
 	done <<<"${_flatcar_prefix_help[${key}]}"
 }
 
-# Completes the arguments of setup_prefix, and of flatcar-prefix setup.
+# Complete the arguments of setup_prefix, and of flatcar-prefix setup.
 _flatcar_prefix_setup() {
 	local typed=${COMP_WORDS[COMP_CWORD]} flag=${COMP_WORDS[COMP_CWORD - 1]} names word flags verbs
 	if [[ ${typed} == = ]]; then
@@ -106,7 +106,7 @@ _flatcar_prefix() {
 		local _flatcar_prefix_setup_command=("${COMP_WORDS[0]}" setup)
 		_flatcar_prefix_setup
 	elif [[ ${verb} == run && ${typed} != -* ]] && ((COMP_CWORD > 2)); then
-		# What comes behind the prefix's name is a program of the prefix's.
+		# The word after the name of the prefix is a program in the prefix.
 		compopt -o default 2>/dev/null || :
 	elif [[ ${before} == --env ]]; then
 		_flatcar_prefix_reply "${typed}" staging final
@@ -123,7 +123,7 @@ _flatcar_prefix() {
 	fi
 }
 
-# Sets completer to the function that completes the arguments of a tool, if there is one.
+# Set completer to the function that completes the arguments of a tool, if there is one.
 _flatcar_prefix_completer_of() {
 	local tool=${1} specification loader
 	completer=
@@ -137,17 +137,17 @@ _flatcar_prefix_completer_of() {
 		specification=$(complete -p -- "${tool}" 2>/dev/null)
 	fi
 	[[ ! ${specification} =~ \ -F\ ([^ ]+)\  ]] || completer=${BASH_REMATCH[1]}
-	# bash-completion's way of saying that it has nothing.
+	# bash-completion returns these if it has no completion for the tool.
 	[[ ${completer} != _minimal && ${completer} != _comp_complete_minimal ]] || completer=
 }
 
-# Stands for the wrapper and the word for its root, of the function that follows.
+# Run the wrapper with the option for its root. The function below sets both variables.
 _flatcar_prefix_rooted() {
 	"${wrapper/#"~/"/"${HOME}/"}" "${root}" "$@"
 }
 
-# Completes the arguments of <tool>-prefix-<name> as those of the tool. What a completer asks
-# the command that it is given, packages or options, it has to ask of the prefix.
+# Complete the arguments of <tool>-prefix-<name> like those of the tool. A completer that
+# queries the tool, for packages or options, has to query the wrapper.
 _flatcar_prefix_wrapper() {
 	local wrapper=${COMP_WORDS[0]} typed=${COMP_WORDS[COMP_CWORD]} tool first completer own=()
 	local root asked=${wrapper}
@@ -186,7 +186,7 @@ _flatcar_prefix_wrapper() {
 	done
 }
 
-# Wrappers come and go: they are told by their names when one is completed first.
+# Recognise a wrapper by its name at its first completion: the set of wrappers changes.
 _flatcar_prefix_by_name() {
 	local command=${1}
 	if [[ ${command##*/} == ?*-prefix-?* ]]; then

@@ -22,7 +22,7 @@ HELP = "write, list or check the wrappers of a prefix"
 
 @dataclass(frozen=True)
 class Listed:
-    """A wrapper as ``--list`` shows it."""
+    """A row of ``--list``."""
 
     wrapper: str
     tool: str
@@ -30,7 +30,7 @@ class Listed:
     entry: str
     installed: bool
     answers: str
-    """Where the command is, or what answers in its place; empty for nothing."""
+    """The path of the command, or the module that replaces it; empty if neither exists."""
     package: str
     declared_in: str
     description: str
@@ -40,13 +40,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the verb."""
     prefix_arguments(parser)
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--list", action="store_true", help="show each wrapper and what it calls")
-    what.add_argument("--check", action="store_true", help="find what is not as it should be")
-    parser.add_argument("--json", action="store_true", help="as JSON, for programs")
+    what.add_argument(
+        "--list", action="store_true", help="list each wrapper and the program that it runs"
+    )
+    what.add_argument(
+        "--check",
+        action="store_true",
+        help="report missing, changed, outdated and left-over wrappers",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
 
 
 def changes(args: argparse.Namespace) -> bool:
-    """Return whether wrappers are going to be written."""
+    """Return whether the arguments request that wrappers be written."""
     return not (args.list or args.check)
 
 
@@ -68,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         messages.error(
             f"{', '.join(map(os.fspath, taken))}: exists and was not created by flatcar-prefix"
         )
-        messages.hint("Move it away, and do this again; the full names are all there.")
+        messages.hint("Move it away and repeat the command; all full names exist.")
     elif not changed and not args.json:
         messages.info(_all_well(prefix))
     return 1 if taken else 0
@@ -82,11 +88,11 @@ def _tell(changed: Sequence[Path]) -> None:
 
 def _all_well(prefix: Prefix) -> str:
     count = len(declaration.tools())
-    return f"all {count} wrappers of {prefix.id} in {prefix.wrapper_dir} are as they should be"
+    return f"all {count} wrappers of {prefix.id} in {prefix.wrapper_dir} are up to date"
 
 
 def listed(prefix: Prefix) -> list[Listed]:
-    """Return all wrappers of ``prefix`` and who answers to each."""
+    """Return all wrappers of ``prefix`` with the program that each runs."""
     return [_listed(wrapper) for wrapper in files.wrappers(prefix)]
 
 
@@ -138,9 +144,9 @@ def _check(prefix: Prefix, *, as_json: bool) -> int:
     elif findings:
         for finding in findings:
             messages.error(f"{finding.state}: {finding.path} {finding.reason}")
-        first = "Put that right"
+        first = "Write the wrappers again"
         if any(finding.state == files.IN_THE_WAY for finding in findings):
-            first = "Move away what is in the way, then put that right"
+            first = "Move away the files that are in the way, then write the wrappers again"
         messages.hint(f"{first}: flatcar-prefix wrappers {prefix.id}")
     else:
         messages.info(_all_well(prefix))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Reading declarations: what a small file in ``wrappers/`` says of a tool."""
+"""Read declarations: the files in ``wrappers/`` that each describe one tool."""
 
 from __future__ import annotations
 
@@ -37,38 +37,38 @@ _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 
 @dataclass(frozen=True)
 class Tool:
-    """What a declaration says. Texts may hold :data:`PLACEHOLDERS`, as ``{eprefix}``."""
+    """A declared tool. Its texts may contain :data:`PLACEHOLDERS`, such as ``{eprefix}``."""
 
     name: str
     path: Path
     """The declaration."""
     description: str
     package: str
-    """Where the command is from, to be named when it is not installed."""
+    """The package that installs the command, named when the command is missing."""
     root: str
-    """The root it works on unless told otherwise; ``both`` leaves that to the module."""
+    """The default root; ``both`` leaves the choice to the module."""
     entry: str
-    """How it enters the prefix: ``cross`` or ``view``; ``module`` is ``cross`` by Python."""
+    """How the tool enters the prefix: ``cross``, ``view``, or ``module`` (``cross``, in Python)."""
     commands: tuple[str, ...]
-    """What it is called, best first; for a module, what that in turn calls, if anything."""
+    """Names of the command, best first; for a module, of the command that it runs, if any."""
     native_commands: tuple[str, ...] = ()
-    """What it is called besides where the board's architecture is this machine's."""
+    """Further names, for boards of this machine's architecture."""
     arguments: tuple[str, ...] = ()
-    """What comes before the caller's own arguments."""
+    """Arguments to insert before the caller's own."""
     needs_root: bool = False
     without_root: tuple[str, ...] = ()
-    """Options with which it needs no root all the same."""
+    """Options with which the tool does not need root."""
     module: str = ""
-    """Python of this program's that is the tool."""
+    """The module of flatcar-prefix that is the tool."""
     stand_in: str = ""
-    """Python of this program's that answers where there is no working command."""
+    """The module of flatcar-prefix that runs if no command works."""
     probe: tuple[str, ...] = ()
-    """Arguments with which the command shows whether it works with this Portage."""
+    """Arguments that test whether the command works with this Portage."""
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
 class DeclarationError(PrefixError):
-    """A declaration that cannot be used: says which file, which key, and why."""
+    """An invalid declaration: the message names the file, the key and the reason."""
 
     def __init__(self, path: Path, key: str, reason: str) -> None:
         place = f"{path}: {key}: " if key else f"{path}: "
@@ -76,7 +76,7 @@ class DeclarationError(PrefixError):
 
 
 def directories(*, etc: Path = Path("/etc")) -> list[Path]:
-    """Return where declarations are, those that win last."""
+    """Return the directories of declarations; later ones take precedence."""
     return [
         data_dir() / "wrappers",
         etc / "flatcar-prefix/wrappers.d",
@@ -85,7 +85,10 @@ def directories(*, etc: Path = Path("/etc")) -> list[Path]:
 
 
 def tools(places: Iterable[Path] | None = None) -> dict[str, Tool]:
-    """Return all declared tools by name; :class:`DeclarationError` for the first bad one."""
+    """Return all declared tools by name.
+
+    :class:`DeclarationError` for the first invalid declaration.
+    """
     paths: dict[str, Path] = {}
     for directory in directories() if places is None else places:
         for path in sorted(directory.glob(f"*{SUFFIX}")):
@@ -106,14 +109,16 @@ def sections(path: Path) -> configparser.ConfigParser:
         raise DeclarationError(path, "", _one_line(error)) from error
     for section in parser.sections():
         if section not in ("tool", "environment"):
-            raise DeclarationError(path, f"[{section}]", "there are only [tool] and [environment]")
+            raise DeclarationError(
+                path, f"[{section}]", "unknown section; valid are [tool] and [environment]"
+            )
     if "tool" not in parser:
         raise DeclarationError(path, "[tool]", "the section is missing")
     for key in parser["tool"]:
         if key not in KEYS:
-            raise DeclarationError(path, key, f"no such key; there are {', '.join(KEYS)}")
+            raise DeclarationError(path, key, f"unknown key; valid are {', '.join(KEYS)}")
     if not _NAME.fullmatch(path.stem) or "-prefix-" in path.stem:
-        raise DeclarationError(path, "", "the file's name cannot be the name of a tool")
+        raise DeclarationError(path, "", "the file name is not a valid tool name")
     return parser
 
 
@@ -124,7 +129,7 @@ def _one_line(error: Exception) -> str:
 def read(
     name: str, texts: Mapping[str, configparser.ConfigParser], paths: Mapping[str, Path]
 ) -> Tool:
-    """Return the tool that the declaration of ``name`` declares, all of it checked."""
+    """Return the tool ``name``, with all of its declaration checked."""
     path = paths[name]
     tool, environment = _merged(name, texts, path)
     for key in ("description", "package", "root", "entry"):
@@ -133,13 +138,13 @@ def read(
     if "\n" in tool["description"]:
         raise DeclarationError(path, "description", "must be one line")
     if not _PACKAGE.fullmatch(tool["package"]):
-        raise DeclarationError(path, "package", f"{tool['package']!r} is no category/package")
+        raise DeclarationError(path, "package", f"{tool['package']!r} is not a category/package")
     _one_of(path, tool, "root", ROOTS)
     _one_of(path, tool, "entry", ENTRIES)
     _check_modules(path, tool)
     for variable, value in environment.items():
         if not _VARIABLE.fullmatch(variable):
-            raise DeclarationError(path, variable, "cannot be the name of a variable")
+            raise DeclarationError(path, variable, "is not a valid variable name")
         _check_placeholders(path, variable, (value,))
     default = "" if "module" in tool else name
     commands = _words(path, tool, "command", default)
@@ -165,14 +170,14 @@ def read(
 def _merged(
     name: str, texts: Mapping[str, configparser.ConfigParser], path: Path
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Return both sections, with what is taken over from the tool it is ``like``."""
+    """Return both sections, including the keys inherited by ``like``."""
     tool: dict[str, str] = {}
     environment: dict[str, str] = {}
     seen: list[str] = []
     model: str | None = name
     while model is not None:
         if model in seen:
-            raise DeclarationError(path, "like", f"goes round: {' -> '.join([*seen, model])}")
+            raise DeclarationError(path, "like", f"forms a cycle: {' -> '.join([*seen, model])}")
         if model not in texts:
             raise DeclarationError(path, "like", f"no tool {model!r} is declared")
         theirs = texts[model]
@@ -187,18 +192,18 @@ def _merged(
 
 def _one_of(path: Path, tool: Mapping[str, str], key: str, choices: Sequence[str]) -> None:
     if tool[key] not in choices:
-        raise DeclarationError(path, key, f"{tool[key]!r} is none of {', '.join(choices)}")
+        raise DeclarationError(path, key, f"{tool[key]!r} is not one of {', '.join(choices)}")
 
 
 def _check_modules(path: Path, tool: Mapping[str, str]) -> None:
     if tool["entry"] == "module" and "module" not in tool:
         raise DeclarationError(path, "module", "is missing for entry = module")
     if tool["root"] == "both" and tool["entry"] != "module":
-        raise DeclarationError(path, "root", "both is for entry = module only")
+        raise DeclarationError(path, "root", "both requires entry = module")
     if "stand-in" in tool and "module" in tool:
-        raise DeclarationError(path, "stand-in", "is not for a tool that is a module itself")
+        raise DeclarationError(path, "stand-in", "cannot be combined with module")
     if "probe" in tool and "stand-in" not in tool:
-        raise DeclarationError(path, "probe", "is for a tool that has a stand-in")
+        raise DeclarationError(path, "probe", "requires stand-in")
     for key in ("module", "stand-in"):
         if key in tool and not _MODULE.fullmatch(launch.module_of(tool[key])):
             raise DeclarationError(path, key, f"{tool[key]!r} is not the name of a Python module")
@@ -212,7 +217,7 @@ def _words(path: Path, tool: Mapping[str, str], key: str, default: str = "") -> 
     if key.endswith("command") and key in tool and not (words and all(words)):
         raise DeclarationError(path, key, "is empty")
     if any("\0" in word for word in words):
-        raise DeclarationError(path, key, "holds a NUL")
+        raise DeclarationError(path, key, "contains a NUL")
     _check_placeholders(path, key, words)
     return words
 
@@ -221,9 +226,9 @@ def _options(path: Path, tool: Mapping[str, str], key: str) -> tuple[str, ...]:
     words = _words(path, tool, key)
     for word in words:
         if not _OPTION.fullmatch(word):
-            raise DeclarationError(path, key, f"{word!r} is no option such as -p or --pretend")
+            raise DeclarationError(path, key, f"{word!r} is not an option such as -p or --pretend")
     if words and tool.get("needs-root") != "yes":
-        raise DeclarationError(path, key, "is for a tool with needs-root = yes")
+        raise DeclarationError(path, key, "requires needs-root = yes")
     return words
 
 
@@ -239,10 +244,12 @@ def _check_placeholders(path: Path, key: str, texts: Iterable[str]) -> None:
         for name in _PLACEHOLDER.findall(text):
             if name not in PLACEHOLDERS:
                 raise DeclarationError(
-                    path, key, f"{{{name}}} stands for nothing; there are {', '.join(PLACEHOLDERS)}"
+                    path,
+                    key,
+                    f"{{{name}}} is not a placeholder; valid are {', '.join(PLACEHOLDERS)}",
                 )
 
 
 def filled(text: str, values: Mapping[str, str]) -> str:
-    """Return ``text`` with its placeholders filled in."""
+    """Return ``text`` with its placeholders replaced."""
     return _PLACEHOLDER.sub(lambda match: values[match[1]], text)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Variables of the caller that wrappers clear, and variables that they keep."""
+"""The variables of the caller that wrappers unset, and those that they preserve."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ ASTRAY = (
     "OBJDUMP", "READELF", "LDFLAGS", "BUILD_CC", "BUILD_CXX", "BUILD_CPP", "BUILD_LD",
     "BUILD_AR", "BUILD_NM", "BUILD_PKG_CONFIG", "HOSTCC", "HOSTCXX", "COMPILER_PATH",
     "GCC_EXEC_PREFIX", "CCC_OVERRIDE_OPTIONS",
-    # Headers and libraries of other places.
+    # Headers and libraries in other directories.
     "CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "OBJC_INCLUDE_PATH",
     "OBJCPLUS_INCLUDE_PATH", "LIBRARY_PATH", "LD_RUN_PATH", "LD_LIBRARY_PATH",
     "PKG_CONFIG", "PKG_CONFIG_PATH", "PKG_CONFIG_LIBDIR", "PKG_CONFIG_SYSROOT_DIR",
     "PKG_CONFIG_SYSTEM_INCLUDE_PATH", "PKG_CONFIG_SYSTEM_LIBRARY_PATH",
-    # What build systems are told of them.
+    # The same for build systems.
     "CONFIG_SITE", "CMAKE_TOOLCHAIN_FILE", "CMAKE_PREFIX_PATH", "CMAKE_INCLUDE_PATH",
     "CMAKE_LIBRARY_PATH", "CMAKE_MODULE_PATH", "CMAKE_INSTALL_PREFIX", "MYMESONARGS",
     "ACLOCAL_PATH", "DESTDIR",
     # Modules of the caller's own interpreters.
     "PYTHONPATH", "PYTHONHOME", "PERL5LIB", "PERL5OPT", "RUBYLIB", "RUBYOPT",
 )  # fmt: skip
-"""Variables of the caller's that would lead a tool to another root, tree or compiler."""
+"""Variables that would point a tool at another root, repository or compiler."""
 
 
 USE_EXPAND = (
@@ -41,7 +41,7 @@ USE_EXPAND = (
     "QEMU_SOFTMMU_TARGETS", "QEMU_USER_TARGETS", "ROS_MESSAGES", "RUBY_TARGETS",
     "SANE_BACKENDS", "UWSGI_PLUGINS", "VIDEO_CARDS", "VOICEMAIL_STORAGE", "XTABLES_ADDONS",
 )  # fmt: skip
-"""Variables that hold USE flags in Gentoo's profiles, but for what a profile alone says."""
+"""USE_EXPAND variables of Gentoo's profiles, except those that only a profile may set."""
 
 
 MEANT = (
@@ -60,4 +60,4 @@ MEANT = (
     "HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY", "RSYNC_PROXY",
     "EDITOR", "PAGER",
 )  # fmt: skip
-"""Variables that a caller sets for the tool; sudo would drop them."""
+"""Variables that callers set for the tool and that sudo would otherwise remove."""

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The view of a prefix: a private mount namespace in which it stands at its EPREFIX.
+"""The view of a prefix: a private mount namespace with the prefix mounted at its EPREFIX.
 
-A tool that runs there sees an ordinary, native prefix. Nothing outside changes, and with
-the last process of the namespace all of it is gone. What has to be mounted depends on the
-machine at that time, so a script does it, ``<staging>/view/enter``; this module writes it.
+A tool in the view sees an ordinary, native prefix. The view changes nothing outside, and
+ends with the last process of its namespace. The required mounts depend on the state of the
+machine when a tool starts, so a script makes them: ``<staging>/view/enter``, which this
+module generates.
 """
 
 from __future__ import annotations
@@ -24,26 +25,27 @@ TEMPLATE = "enter.sh.in"
 
 
 def directory(prefix: Prefix) -> Path:
-    """Return where a prefix keeps what its views are made of."""
+    """Return the directory with the files that a prefix needs for its views."""
     return prefix.staging_dir / "view"
 
 
 def enter_script(prefix: Prefix) -> Path:
+    """Return the path of the script that enters a view."""
     return directory(prefix) / "enter"
 
 
 def environment(root: Root) -> dict[str, str]:
     """Return the variables of a tool in a view.
 
-    Of those in ``root.environment()`` no other may be set: all is as on a Gentoo machine.
+    No other variable of ``root.environment()`` may be set, as on a Gentoo machine.
     """
     return {"PORTAGE_OVERRIDE_EPREFIX": root.prefix.eprefix}
 
 
 def unshare_words(*, ordinary: bool) -> list[str]:
-    """Return the command that makes the namespace, as root or as an ordinary user.
+    """Return the command that creates the namespace, as root or as an ordinary user.
 
-    The user keeps its number in there, and has the capabilities to mount until the
+    An ordinary user keeps their user ID in it, and has the capabilities to mount until the
     script drops them.
     """
     user = ["--user", "--map-current-user", "--keep-caps"] if ordinary else []
@@ -53,8 +55,8 @@ def unshare_words(*, ordinary: bool) -> list[str]:
 def command(root: Root, argv: Sequence[str]) -> list[str]:
     """Return the command line that runs ``argv`` in the view of ``root``, as this user.
 
-    It becomes ``argv``, with the same process id. The environment is the caller's
-    affair: see :func:`environment`.
+    It executes ``argv`` with the same process ID. The caller sets the environment: see
+    :func:`environment`.
     """
     ordinary = os.geteuid() != 0
     who = "user" if ordinary else "root"
@@ -63,7 +65,7 @@ def command(root: Root, argv: Sequence[str]) -> list[str]:
 
 
 def enter_text(prefix: Prefix, globals_path: str) -> str:
-    """Return the script that makes a view of its mount namespace, not marked yet."""
+    """Return the script that sets up a view in its mount namespace, without the mark."""
     text = (data_dir() / "wrappers" / TEMPLATE).read_text(encoding="utf-8")
     values = {
         "ID": prefix.id,
@@ -81,7 +83,7 @@ def enter_text(prefix: Prefix, globals_path: str) -> str:
 
 
 def write_places(prefix: Prefix, globals_path: str) -> None:
-    """Make the directories that a view has and the machine, or the prefix, has not."""
+    """Create the directories that a view adds to those of the machine and the prefix."""
     here = directory(prefix)
     (here / "places" / prefix.eprefix.lstrip("/")).mkdir(parents=True, exist_ok=True)
     for name in ("root", "instead", "instead-globals"):
@@ -98,20 +100,20 @@ def write_places(prefix: Prefix, globals_path: str) -> None:
 
 
 def settings_file(name: str) -> Path:
-    """Return where this machine's Portage keeps its own ``etc/<name>``."""
+    """Return the path of ``etc/<name>`` of this machine's Portage."""
     beside = Path(sys.prefix) / "etc" / name
     return beside if beside.exists() else Path("/etc") / name
 
 
 def portage_python(prefix: Prefix) -> str:
-    """Return a script that etc-update calls portageq by.
+    """Return the script that etc-update runs portageq with.
 
-    It says where etc-update's settings are when the prefix has none of its own.
+    It prints the location of etc-update's settings if the prefix has no settings of its own.
     """
     settings = settings_file("etc-update.conf").parent.parent
     own = shlex.quote(f"{prefix.eprefix}/etc/etc-update.conf")
     return (
-        "#!/bin/sh\n# @MARK@\n# etc-update calls portageq by this.\nset -eu\ncode=0\n"
+        "#!/bin/sh\n# @MARK@\n# etc-update runs portageq with this script.\nset -eu\ncode=0\n"
         f'{shlex.quote(interpreter())} "$@" || code=$?\n'
         f"[ -e {own} ] || echo {shlex.quote(f'PORTAGE_CONFIGROOT={settings}/')}\n"
         'exit "${code}"\n'
@@ -119,7 +121,7 @@ def portage_python(prefix: Prefix) -> str:
 
 
 def global_config() -> dict[str, Path]:
-    """Return Portage's own make.globals and sets, as far as this Portage has them."""
+    """Return the paths of make.globals and sets of this Portage, if it has them."""
     base = Path(portage_api.import_portage().const.PORTAGE_BASE_PATH)
     below = portage_api.global_config_path()
     for place in (Path(sys.prefix) / below, Path("/") / below, base / "cnf"):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""An ordinary user who can read this program's Python, wherever that lies.
+"""Run commands as an ordinary user with access to this program's Python.
 
-pyenv keeps Pythons below root's home, into which nobody else can look. In a mount namespace
-of the command's own, what hides them is replaced by directories that hold them and no more.
+pyenv keeps Pythons below root's home, which other users cannot search. In a private mount
+namespace, directories that contain nothing but the Pythons replace the unsearchable ones.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ NEEDED = (sys.base_prefix, sys.prefix, CHECKOUT)
 
 
 def hidden_by(path: Path) -> Path | None:
-    """Return the first directory on the way to ``path`` that only its owner may pass."""
+    """Return the first directory of ``path`` that other users cannot search."""
     way = reversed((path, *path.parents))
     return next((d for d in way if not d.stat().st_mode & stat.S_IXOTH), None)
 
 
 def hiding_python(*words: str | Path) -> list[str]:
-    """Return a command line that an ordinary user runs ``words`` by, with this Python out of reach."""
+    """Return a command line that runs ``words`` as an ordinary user, without access to Python."""
     python = shlex.quote(os.path.realpath(sys.executable))
     script = f'set -e\nmount -t tmpfs none /mnt\n: >/mnt/none\nmount --bind /mnt/none {python}\nexec "$@"\n'
     return ["unshare", "--mount", "sh", "-c", script, "sh", *as_ordinary_user(*words)]
 
 
 def reaching_python(*words: str | Path, user: int = ORDINARY) -> list[str]:
-    """Return a command line that an ordinary user runs ``words`` by, with this Python in reach."""
+    """Return a command line that runs ``words`` as an ordinary user, with access to Python."""
     argv = as_ordinary_user(*words, user=user)
     paths = [path for path in (Path(p).resolve() for p in NEEDED) if hidden_by(path)]
     if os.geteuid() or not paths:

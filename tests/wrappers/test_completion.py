@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Completion in bash: of verbs, flags, names of prefixes, and of what the wrapped tool takes."""
+"""Completion in bash: verbs, flags, names of prefixes, and arguments of wrapped tools."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ complete -F _equery_completer equery
 
 
 def complete(line: str, *, before: str = "", env: dict[str, str] | None = None) -> list[str]:
-    """Return what bash offers at the end of ``line``, a space at its end being a new word."""
+    """Return the completions of ``line`` in bash; after a final space, those of a new word."""
     words = line.replace("=", " = ").split() + ([""] if line.endswith((" ", "=")) else [])
     code = f"""
 {before}
@@ -112,7 +112,7 @@ def test_the_word_for_the_root_is_not_the_tools() -> None:
 def test_what_a_completer_asks_it_asks_of_the_prefix(
     tmp_path: Path, words: str, asked: str, home: str
 ) -> None:
-    """pkg-config's, say, runs the command that it is given: the host's libraries are no answer."""
+    """The completer of pkg-config runs the command: the answer must not be the host's libraries."""
     wrapper = tmp_path / "pkg-config-prefix-my"
     wrapper.write_text('#!/bin/sh\necho "libprefix:$*"\n')
     wrapper.chmod(0o755)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Declarations: what they say, which one wins, and how a bad one is refused."""
+"""Declarations: keys, precedence, and errors."""
 
 from __future__ import annotations
 
@@ -54,21 +54,21 @@ def test_the_command_is_called_as_the_declaration_unless_it_says_otherwise(tmp_p
 
 BAD = {
     "no section": ("", "[tool]", "missing"),
-    "another section": (text() + "[other]\nx = y\n", "[other]", "there are only"),
-    "unknown key": (text(colour="red"), "colour", "no such key"),
+    "another section": (text() + "[other]\nx = y\n", "[other]", "unknown section"),
+    "unknown key": (text(colour="red"), "colour", "unknown key"),
     "no description": (text(description=None), "description", "is missing"),
     "no package": (text(package=None), "package", "is missing"),
-    "no package name": (text(package="thing"), "package", "no category/package"),
+    "no package name": (text(package="thing"), "package", "not a category/package"),
     "no root": (text(root=None), "root", "is missing"),
-    "wrong root": (text(root="finale"), "root", "none of staging, final, both"),
-    "wrong entry": (text(entry="window"), "entry", "none of cross, view, module"),
+    "wrong root": (text(root="finale"), "root", "not one of staging, final, both"),
+    "wrong entry": (text(entry="window"), "entry", "not one of cross, view, module"),
     "module missing": (text(entry="module"), "module", "is missing"),
     "module's name": (
         text(entry="module", module="a b"),
         "module",
         "is not the name of a Python module",
     ),
-    "both without a module": (text(root="both"), "root", "entry = module only"),
+    "both without a module": (text(root="both"), "root", "requires entry = module"),
     "probe for nothing": (text(probe="x"), "probe", "stand-in"),
     "needs-root": (text(needs_root="maybe"), "needs-root", "neither yes nor no"),
     "without-root for what needs none": (
@@ -79,24 +79,24 @@ BAD = {
     "without-root": (
         text(needs_root="yes", without_root="-p pretend"),
         "without-root",
-        "'pretend' is no option",
+        "'pretend' is not an option",
     ),
     "without-root's pattern": (
         text(needs_root="yes", without_root="--x*"),
         "without-root",
-        "is no option",
+        "is not an option",
     ),
     "command": (text(command=""), "command", "is empty"),
     "open quote": (text(arguments="'open"), "arguments", "quotation"),
-    "placeholder": (text(arguments="{home}"), "arguments", "{home} stands for nothing"),
+    "placeholder": (text(arguments="{home}"), "arguments", "{home} is not a placeholder"),
     "placeholder in a variable": (
         text() + "[environment]\nX = {y}\n",
         "X",
-        "{y} stands for nothing",
+        "{y} is not a placeholder",
     ),
-    "variable's name": (text() + "[environment]\n1X = y\n", "1X", "name of a variable"),
+    "variable's name": (text() + "[environment]\n1X = y\n", "1X", "valid variable name"),
     "like nobody": (text(like="nobody"), "like", "no tool 'nobody'"),
-    "like itself": (text(like="thing"), "like", "goes round"),
+    "like itself": (text(like="thing"), "like", "forms a cycle"),
     "twice": (text() + "root = staging\n", "", "already exists"),
     "no INI": ("tool\n", "", "no section headers"),
 }
@@ -125,7 +125,7 @@ def test_the_files_name_must_be_one_for_a_command(tmp_path: Path, name: str) -> 
     (tmp_path / f"{name}.conf").write_text(text())
     found = list(tmp_path.glob("*.conf"))
     if found:
-        with pytest.raises(PrefixError, match="cannot be the name"):
+        with pytest.raises(PrefixError, match="not a valid tool name"):
             declaration.tools([tmp_path])
 
 
@@ -167,7 +167,7 @@ def test_a_bad_declaration_of_the_users_stops_before_anything_is_written(bare: I
     done = bare.machine.fp("wrappers", "bare")
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 2
-    assert f"{path}: entry: 'window' is none of cross, view, module" in done.stderr
+    assert f"{path}: entry: 'window' is not one of cross, view, module" in done.stderr
     assert set(bare.machine.bin.iterdir()) == before
 
 

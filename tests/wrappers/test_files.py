@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Wrappers as files: which there are, what is found wrong with them, and whose they are."""
+"""Wrapper files: names, faults that ``--check`` finds, and ownership."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_generating_again_changes_nothing(bare: InUse) -> None:
     before = snapshot(bare.machine.bin, bare.staging_dir / "view")
     times = {p: p.lstat().st_mtime_ns for p in bare.machine.bin.iterdir()}
     said = bare.machine.ok(*fp_words(bare)).stdout
-    assert "as they should be" in said
+    assert "up to date" in said
     assert snapshot(bare.machine.bin, bare.staging_dir / "view") == before
     assert {p: p.lstat().st_mtime_ns for p in bare.machine.bin.iterdir()} == times
 
@@ -176,7 +176,7 @@ def test_what_somebody_else_has_at_a_short_name_is_to_be_moved_away(bare: InUse,
         path.symlink_to("/bin/true" if kind == "link" else "/nowhere/at/all")
     assert states(bare) == {"q-prefix-bare": "in-the-way"}
     said = bare.machine.run(*fp_words(bare, "--check"))
-    assert "Move away what is in the way" in two_lines(said)[1]
+    assert "Move away the files that are in the way" in two_lines(said)[1]
     said = bare.machine.run(*fp_words(bare))
     assert said.returncode == 1
     assert two_lines(said)[0].startswith(f"{path}: ")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Each declared tool does its work in both roots: the real one, or one that records."""
+"""Each declared tool works in both roots: the real tool, or a recorder."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ REAL = (
     "emerge ebuild portageq emaint egencache quickpkg env-update etc-update dispatch-conf regenworld"
     " fixpackages archive-conf glsa-check equery gdb pkg-config ldconfig bwrap"
 ).split()
-"""Tools that a test below (or test_portageq, test_equery...) runs for real."""
+"""Tools that a test below (or test_portageq, test_equery...) runs instead of a recorder."""
 
 
 @pytest.fixture(params=["staging", "final"])
@@ -265,7 +265,7 @@ GLSA = """\
 
 @pytest.fixture
 def announced(workshop: InUse) -> Iterator[None]:
-    """Announcements of two faults: letter 1.0 has the one, and nothing installed has the other."""
+    """Announcements of two faults: letter 1.0 has one, no installed package has the other."""
     directory = workshop.machine.repos / "gentoo-subset/metadata/glsa"
     directory.mkdir()
     for number, name, unaffected in (
@@ -322,7 +322,7 @@ def test_gdb_of_another_architecture_is_one_that_knows_it(
 
 
 def few(directory: Path) -> Path:
-    """Return a directory of programs that has no gdb of any kind."""
+    """Return a directory of programs without any gdb."""
     programs = directory / "few"
     programs.mkdir()
     for name in "sh env id ls cat rm unshare mount setpriv".split():
@@ -373,7 +373,7 @@ def test_emerge_makes_the_loaders_cache_too(workshop: InUse) -> None:
 
 
 def busybox() -> str:
-    """Return a program that needs no library."""
+    """Return a statically linked program."""
     return shutil.which("busybox") or pytest.fail("busybox is not here; run-tests installs it")
 
 
@@ -405,7 +405,7 @@ def test_bwrap_without_a_shell_in_the_prefix_names_the_package(workshop: InUse, 
     assert "app-shells/bash" in done.stderr
 
 
-# What is in no registry: a stand-in records what it was given.
+# Tools that no package registry offers: a recorder replaces them.
 
 ARGUMENTS = [
     "plain",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""portageq: every sub-command, with the root as on a Gentoo machine."""
+"""portageq: every subcommand, with the root as on a Gentoo machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.needs_root
 
 GREET = "{eprefix}/usr/bin/greet"
 
-# Sub-command, arguments behind the root, exit code, and what is in its output.
+# Subcommand, arguments after the root, exit code, and part of the output.
 ROOTED = [
     ("all_best_visible", (), 0, "app-misc/letter-1.0\n"),
     ("available_eclasses", ("tool-tests",), 0, "tool-tests\n"),
@@ -67,7 +67,7 @@ ROOTED = [
     ("repos_config", (), 0, "[tool-tests]"),
     ("repositories_configuration", (), 0, "[tool-tests]"),
 ]
-# Those that take no root.
+# Subcommands without a root.
 ROOTLESS = [
     ("colormap", (), 0, "WARN="),
     ("config_protect", (), 0, "/etc"),
@@ -84,7 +84,7 @@ ROOTLESS = [
     ("vdb_path", (), 0, "{eroot}/var/db/pkg\n"),
 ]
 NOT_THERE_BEFORE = {"jobs"}
-"""What Portage 3.0.83 has and an older one has not."""
+"""Subcommands that Portage 3.0.83 added."""
 
 
 def ask(prefix: InUse, kind: str, *args: str, **options: object) -> Run:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The view: a tool sees the prefix at its EPREFIX, and nobody else notices."""
+"""The view: a tool sees the prefix at its EPREFIX, and nothing outside changes."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_what_is_mounted_beside_the_prefix_stays_mounted(viewed: InUse, open_dir
     assert "DISTDIR" in seen.stdout
 
 
-@pytest.mark.skipif(os.path.exists("/fp-nowhere"), reason="somebody made /fp-nowhere")
+@pytest.mark.skipif(os.path.exists("/fp-nowhere"), reason="/fp-nowhere exists")
 def test_the_first_directory_of_the_path_may_be_missing(caller: str, open_dir: Path) -> None:
     prefix = Machine(open_dir / "machine").setup("far", eprefix="/fp-nowhere/my/stuff")
     wrapper = shell(prefix)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the tests of wrappers share: stand-ins that record, declarations, an ordinary user."""
+"""Helpers for the tests of wrappers: recorders, declarations, an ordinary user."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 from machine import InUse, Machine, Run
 
 ORDINARY = 65534
-"""The user number of whoever is to be an ordinary user, when root runs the tests."""
+"""The user ID of the ordinary user, if root runs the tests."""
 
 RECORDER = """\
 #!/bin/sh
-# Records what it was given: words, environment, user, and what stands at the prefix.
+# Records arguments, environment, user, and the files of the prefix.
 set -eu
 : >"@OUT@/words"
 [ "$#" = 0 ] || printf '%s\\0' "$@" >"@OUT@/words"
@@ -40,7 +40,7 @@ src_install() {
 
 @dataclass
 class Recorded:
-    """What a recorder was given."""
+    """The record of one call of a recorder."""
 
     code: int
     words: list[str]
@@ -54,7 +54,7 @@ class Recorded:
 
 @dataclass
 class Recorder:
-    """A program on PATH that stands in for a tool that is in no registry."""
+    """A program on PATH that replaces a tool that no package registry offers."""
 
     directory: Path
 
@@ -94,7 +94,7 @@ class Recorder:
 
 
 def declare(machine: Machine, name: str, text: str) -> Path:
-    """Write a declaration into the user's directory."""
+    """Write a declaration to the user's directory."""
     path = machine.base / "home/.config/flatcar-prefix/wrappers.d" / f"{name}.conf"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
@@ -102,14 +102,14 @@ def declare(machine: Machine, name: str, text: str) -> Path:
 
 
 def checked(prefix: InUse) -> list[dict[str, str]]:
-    """Return what ``--check --json`` finds."""
+    """Return the findings of ``--check --json``."""
     found = prefix.machine.fp("wrappers", f"{prefix.name}-{prefix.board}", "--check", "--json")
     assert found.returncode == (1 if json.loads(found.stdout) else 0), found.stderr
     return list(json.loads(found.stdout))
 
 
 def as_ordinary_user(*words: str | Path, user: int = ORDINARY) -> list[str]:
-    """Return a command line that an ordinary user runs ``words`` by."""
+    """Return a command line that runs ``words`` as an ordinary user."""
     argv = [os.fspath(word) for word in words]
     if os.geteuid():
         return argv
@@ -128,7 +128,7 @@ command = sh
 
 
 def shell(prefix: InUse) -> Path:
-    """Make a wrapper of the shell and return it."""
+    """Write a wrapper of the shell and return its path."""
     declare(prefix.machine, "viewsh", SHELL)
     done = prefix.machine.fp("wrappers", f"{prefix.name}-{prefix.board}")
     assert done.returncode == 0, done.stderr

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``bwrap-prefix-<name>``: a shell, or a command, where nothing but the prefix exists.
+"""``bwrap-prefix-<name>``: run a shell or a command in a sandbox that contains only the prefix.
 
-Called with the staging directory and the kind of root, then what
-:mod:`flatcar_prefix.sandbox.run` takes.
+The arguments are the staging directory, the kind of root, and those of
+:mod:`flatcar_prefix.sandbox.run`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from flatcar_prefix.sandbox import command
 from flatcar_prefix.system import messages
 
 NO_PROGRAM = "\0"
-"""Stands where a program would, behind arguments that name none."""
+"""The placeholder for a program that the arguments do not name."""
 
 SHELLS = ("bin/bash", "usr/bin/bash", "bin/sh", "usr/bin/sh")
 
@@ -31,7 +31,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 class NoShellError(PrefixError):
-    """Nothing to start in the prefix; the exit code is the shell's for that."""
+    """The prefix contains no shell; the exit code is that of a missing command."""
 
     exit_code = 127
 
@@ -54,7 +54,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _shell(root: Root) -> str:
-    """Return the shell of a root, by its path on the target."""
+    """Return the path of a root's shell on the target."""
     for shell in SHELLS:
         if (root.eroot / shell).exists():
             return f"{root.prefix.eprefix}/{shell}"
