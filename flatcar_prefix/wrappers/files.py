@@ -161,7 +161,7 @@ def _blocked(paths: Iterable[Path]) -> PrefixError:
 def _refuse_unwritable(directory: Path) -> None:
     there = next(path for path in (directory, *directory.parents) if os.path.lexists(path))
     if not there.is_dir():
-        why = f"{there} is no directory"
+        why = f"{there} is not a directory"
     elif not os.access(there, os.W_OK | os.X_OK):
         why = f"{there} is not writable"
     else:

@@ -65,7 +65,7 @@ class TestWrappers:
         result = machine.try_setup("--bootstrap=none", flag, "w", "/usr/local/w")
         assert result.returncode == 1
         what, to_do = two_lines(result)
-        assert f"{machine.base}/file is no directory" in what
+        assert f"{machine.base}/file is not a directory" in what
         assert "--wrapper_dir" in to_do
         assert seen(machine) == before
 
