@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What is known about each board: architecture, CHOST, loader, profiles."""
+"""Data about each board: architecture, CHOST, loader, profiles."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Board:
     """An architecture that Flatcar is built for.
 
     Paths of files in a prefix (:attr:`loader`, :attr:`libdir`) are relative to EPREFIX.
-    Names of architectures are each in the vocabulary of those who read them.
+    Each architecture field uses the vocabulary of its consumer.
     """
 
     name: str
@@ -24,7 +24,7 @@ class Board:
     """Gentoo's ARCH."""
     chost: str
     keywords: tuple[str, ...]
-    """ACCEPT_KEYWORDS: the prefix profiles turn testing keywords on, these turn them off."""
+    """ACCEPT_KEYWORDS. Prefix profiles enable testing keywords; these values disable them."""
     loader: str
     libdir: str
     profiles: tuple[str, ...]
@@ -48,7 +48,7 @@ class Board:
 
 
 def _prefix_profiles(*paths: str) -> tuple[str, ...]:
-    """Each profile in its variant for today's kernels, then without."""
+    """Return each profile with the variant for current kernels, then without it."""
     return tuple(f"{path}{kernel}" for path in paths for kernel in ("/kernel-3.2+", ""))
 
 
@@ -106,11 +106,11 @@ BOARDS: Mapping[str, Board] = MappingProxyType(
 DEFAULT_BOARD = "amd64-usr"
 
 PREFIX_FEATURES = ("features/prefix/standalone/kernel-3.2+", "features/prefix/standalone")
-"""Feature profiles that make a prefix of a board's profile, best first."""
+"""Feature profiles that turn a board's profile into a prefix profile, best first."""
 
 
 def board(name: str) -> Board:
-    """Return the board of that name; :class:`UsageError` when there is none."""
+    """Return the board called ``name``; raise :class:`UsageError` for an unknown name."""
     try:
         return BOARDS[name]
     except KeyError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What can go wrong, always with what to do about it."""
+"""Exceptions. Each one carries a hint for the user."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import os
 
 
 class PrefixError(Exception):
-    """Something that could not be done.
+    """An operation failed.
 
-    ``str(error)`` is one line that says what is wrong; :attr:`hint` is one line that
-    says what to do. :attr:`exit_code` is what a command line program exits with.
+    ``str(error)`` is one line that describes the problem. :attr:`hint` is one line that
+    tells the user what to do. :attr:`exit_code` is the exit code of a command line program.
     """
 
     exit_code = 1
@@ -22,13 +22,13 @@ class PrefixError(Exception):
 
 
 class UsageError(PrefixError):
-    """What the caller asked for makes no sense; nothing was tried."""
+    """The caller's arguments are invalid; the program did not start any work."""
 
     exit_code = 2
 
 
 class MismatchError(PrefixError):
-    """What Portage reads back from a configuration root is not what was meant."""
+    """Portage reads other values from a configuration root than this program wrote."""
 
 
 class BuildError(PrefixError):
@@ -43,18 +43,20 @@ class BuildError(PrefixError):
 
 
 def hint_for(number: int | None, place: str = "there") -> str:
-    """Return what a user can do about a system error; ``place`` is where it happened."""
+    """Return the hint for a system error; ``place`` names the location of the error."""
     if number == errno.ENOSPC:
-        return f"Make room {place}, and run the same command again."
+        return f"Free space {place}, then run the same command again."
     if number in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return "Run it as a user who may write to it, such as root, or name another place."
-    return "Correct that, and run the same command again."
+        return (
+            "Run the command as a user with write permission, such as root, or choose another path."
+        )
+    return "Fix the cause, then run the same command again."
 
 
 def of_system(error: OSError, *, doing: str = "") -> PrefixError:
     """Return the error for an operation that the system refused, with the file's name.
 
-    ``doing`` names the operation; empty where the file's name says enough.
+    ``doing`` names the operation; it is empty if the file's name is sufficient.
     """
     reason = error.strerror or str(error) or type(error).__name__
     file = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""

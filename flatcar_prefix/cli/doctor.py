@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What this machine has for prefix builds, what it lacks, and what to do about it."""
+"""``flatcar-prefix doctor``: check this machine for prefix builds."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the checks; 1 when something needed is missing."""
+    """Print the checks; return 1 if a needed one fails."""
     checks = examine(scripts_dir=args.scripts_dir)
     print(as_json(checks) if args.json else as_text(checks), end="")
     return 0 if all(check.ok or not check.needed for check in checks) else 1
@@ -41,19 +41,19 @@ def run(args: argparse.Namespace) -> int:
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked for."""
+    """The result of one check."""
 
     name: str
     ok: bool
     found: str
     hint: str = ""
-    """What to do where it is not ok."""
+    """The user's next step if the check fails."""
     needed: bool = True
-    """Whether nothing works without it."""
+    """Whether a failed check prevents all builds."""
 
 
 def examine(*, scripts_dir: Path | None = None) -> list[Check]:
-    """Return what was found on this machine; nothing is changed."""
+    """Return the results of all checks; change nothing."""
     sdk = detect_sdk(scripts_dir=scripts_dir)
     checks = [Check("machine", True, _machine(sdk)), _guarded("Portage", _portage)]
     checks += [_guarded("repositories", lambda: _repositories(sdk))]
@@ -98,7 +98,7 @@ def _profile(sdk: Sdk, board: Board) -> str:
 
 
 def _toolchains(board: Board) -> list[Check]:
-    """Return a check a kind, best first; that one of them works is needed for the usual board."""
+    """Return one check per kind, best first; the default board needs at least one toolchain."""
     checks = [
         _guarded(f"toolchain of {board.name}, {kind}", partial(_toolchain, board, kind))
         for kind in toolchains.KINDS
@@ -114,14 +114,16 @@ def _toolchain(board: Board, kind: str) -> str:
 
 
 def _users(sdk: Sdk) -> Iterator[Check]:
-    """Yield who builds, and how somebody who is not root changes a prefix."""
+    """Yield the checks of the build user and of sudo."""
     who, container = f"{sdk.username}:{sdk.groupname}", sdk.kind == "container"
     fits = not container or (sdk.username, sdk.groupname) == ("sdk", "portage")
-    hint = "" if fits else "./run_sdk_container makes the user sdk and the group portage."
+    hint = (
+        "" if fits else "Run ./run_sdk_container, which creates the user sdk and the group portage."
+    )
     yield Check("user of builds", fits, f"builds run as {who}", hint, needed=False)
     if container:
         program, root = shutil.which("sudo"), os.geteuid() == 0
-        hint = "" if program else "Install app-admin/sudo, or be root when a prefix is changed."
+        hint = "" if program else "Install app-admin/sudo, or change prefixes as root."
         yield Check("sudo", program is not None, program or "not installed", hint, needed=not root)
 
 
@@ -142,20 +144,20 @@ def _place(name: str, path: Path, *, sudo: bool) -> Check:
         f"place of {name}",
         writable,
         f"{os.fspath(path)}{how}",
-        "" if writable else "Run as root, or name another place; see the README.",
+        "" if writable else "Run as root, or choose another directory; see the README.",
     )
 
 
 BUILD_PROGRAMS = {
-    "gcc": "build tools of the build host's own",
+    "gcc": "programs for the build host",
     "make": "building packages",
     "patch": "building packages",
 }
-"""Without which nothing is built."""
+"""Programs that every build needs."""
 
 PROGRAMS = {
     "bwrap": "flatcar-prefix run",
-    "unshare": "wrappers of tools that query",
+    "unshare": "wrappers of query tools",
     "mksquashfs": "flatcar-prefix sysext",
     "mkfs.erofs": "flatcar-prefix sysext --format=erofs",
     **{
@@ -185,17 +187,19 @@ def _namespaces() -> Check:
         ok = process.run(command, capture=True, check=False).returncode == 0
     except PrefixError as error:
         return Check("namespaces", False, str(error), error.hint)
-    hint = "" if ok else "Allow user namespaces (sysctl user.max_user_namespaces), or be root."
-    return Check("namespaces", ok, "mount namespaces work" if ok else "they are refused", hint)
+    hint = "" if ok else "Allow user namespaces (sysctl user.max_user_namespaces), or run as root."
+    return Check(
+        "namespaces", ok, "mount namespaces work" if ok else "mount namespaces do not work", hint
+    )
 
 
 def _reach() -> Check:
-    """Whether the wrappers that root makes are of use to others."""
+    """Check whether other users can run the wrappers that root creates."""
     python = interpreter()
     hidden = hidden_from_others() if os.geteuid() == 0 else None
     if hidden is None:
         return Check("Python for others", True, python, needed=False)
-    hint = "Let them pass (chmod o+x), or install this program with another Python."
+    hint = "Make it searchable (chmod o+x), or install this program with another Python."
     found = f"other users cannot reach {python}: {hidden} is not searchable"
     return Check("Python for others", False, found, hint, needed=False)
 

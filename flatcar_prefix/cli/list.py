@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps([summary(p) for p in prefixes], indent=2))
         return 0
     if not prefixes:
-        messages.info("there is no prefix on this machine; setup_prefix makes one")
+        messages.info("there is no prefix on this machine; setup_prefix creates one")
     for prefix in prefixes:
         print(f"{prefix.id:30} {prefix.eprefix:30} {prefix.bootstrap:7} {state(prefix)}")
     return 0

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """``setup_prefix`` and ``flatcar-prefix``: find the verb, run it, report errors.
 
-Each other module of this package but :mod:`~flatcar_prefix.cli.parser` is a verb of its
-name. A verb has ``HELP``, one line; ``add_arguments(parser)``; ``run(args)``, which returns
-the exit code; and ``changes(args)`` where it writes to a prefix, which needs root in the SDK
-container.
+Each other module of this package except :mod:`~flatcar_prefix.cli.parser` is a verb. A verb
+has ``HELP``, one line; ``add_arguments(parser)``; and ``run(args)``, which returns the exit
+code. A verb that writes to a prefix, which needs root in the SDK container, also has
+``changes(args)``.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def verbs() -> list[str]:
 def flatcar_prefix_parser(verb: str | None = None) -> Parser:
     """Return the parser of ``flatcar-prefix``.
 
-    Only ``verb`` is loaded and has its arguments; without one, all verbs are.
+    It loads ``verb`` only, with its arguments; without one, it loads all verbs.
     """
     parser = Parser(
         prog="flatcar-prefix",
@@ -93,7 +93,7 @@ def _run(parser: Parser, words: list[str], *, prepend: Sequence[str] = ()) -> in
 
 
 def _guarded(work: Callable[[], int]) -> int:
-    """Return the exit code of ``work``; report what it raises."""
+    """Return the exit code of ``work``; report its exceptions."""
     stdio.complete()
     messages.flush_each_line()
     try:
@@ -110,7 +110,7 @@ def _guarded(work: Callable[[], int]) -> int:
 
 
 def _finished(work: Callable[[], int]) -> int:
-    """Return the exit code of ``work`` once all that it printed is written."""
+    """Return the exit code of ``work`` after flushing its output."""
     try:
         return work()
     finally:

@@ -17,8 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the verb."""
     parser.add_argument("name", metavar="<name>", help="the prefix, or its staging directory")
     parser.add_argument("action", choices=("list", "add", "remove"), nargs="?", default="list")
-    parser.add_argument("overlay", nargs="*", help="directories; to remove, names will do")
-    parser.add_argument("--board", help="which of several boards")
+    parser.add_argument("overlay", nargs="*", help="directories; names also work with remove")
+    parser.add_argument("--board", help="board of the prefix")
 
 
 def changes(args: argparse.Namespace) -> bool:
@@ -27,11 +27,11 @@ def changes(args: argparse.Namespace) -> bool:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Change the overlays where that is asked for, then print all of them."""
+    """Add or remove overlays if requested, then print all of them."""
     prefix = named_prefix(args)
     if changes(args):
         if not args.overlay:
-            raise UsageError(f"nothing to {args.action}", hint="Name one or more overlays.")
+            raise UsageError(f"nothing to {args.action}", hint="Give one or more overlays.")
         change = overlays.add if args.action == "add" else overlays.remove
         with TerminalProgress() as say:
             prefix = change(prefix, args.overlay, say=say)

@@ -21,9 +21,9 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(message, hint=f"See {self.prog} --help.")
 
     def _parse_optional(self, arg_string: str) -> Any:
-        """Look an option up with underscores in its name as dashes.
+        """Look an option up with dashes in place of the underscores in its name.
 
-        Nothing else can tell this program's options from those of a program to run.
+        Only the parser can distinguish this program's options from those of a program to run.
         """
         name, equals, value = arg_string.partition("=")
         if name.startswith("--"):
@@ -48,7 +48,7 @@ def prefix_arguments(
     """Add the arguments that name a prefix: ``<name>`` and ``--board``."""
     nargs = "?" if optional else None
     parser.add_argument("name", metavar="<name>", nargs=nargs, help=help_text)
-    parser.add_argument("--board", help="which of several boards")
+    parser.add_argument("--board", help="board of the prefix")
 
 
 def named_prefix(args: argparse.Namespace) -> Prefix:

@@ -44,5 +44,5 @@ def _prefixes(args: argparse.Namespace) -> list[Prefix]:
         return [named_prefix(args)]
     known = [p for p in registry.list_prefixes() if args.board in (None, p.board.name)]
     if not known:
-        raise PrefixError("there is no prefix", hint="Make one first: setup_prefix <name> <path>.")
+        raise PrefixError("there is no prefix", hint="Create one: setup_prefix <name> <path>.")
     return known

@@ -23,8 +23,13 @@ DESCRIPTION = "Create a prefix, its configuration roots, its staging root, its w
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of ``setup_prefix``."""
     add = parser.add_argument
-    add("name", metavar="<name>", nargs="?", help="the prefix's name; wrappers carry it")
-    add("eprefix", metavar="<eprefix>", nargs="?", help="where it lives, e.g. /usr/local/my-stuff")
+    add("name", metavar="<name>", nargs="?", help="name of the prefix and of its wrappers")
+    add(
+        "eprefix",
+        metavar="<eprefix>",
+        nargs="?",
+        help="path of the prefix, e.g. /usr/local/my-stuff",
+    )
     add("--board", help=f"{' or '.join(BOARDS)} (default: {DEFAULT_BOARD})")
     add("--staging-dir", help="default: /build/prefix-<board>/<name>")
     add("--final-dir", help="default: <scripts>/__prefix__/<board>/<name>")
@@ -33,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--custom-ebuild-overlays", default="", metavar="DIR,...", help="highest priority last")
     add("--scripts-dir", help="the scripts checkout whose repositories are used")
     add("--wrapper-dir", help="default: /usr/local/bin")
-    add("--profile", metavar="[REPO:]PATH", help="in place of the board's first existing one")
+    add("--profile", metavar="[REPO:]PATH", help="default: the board's first existing one")
     add("--toolchain", help=f"{', '.join(toolchains.KINDS)} (default: the best one present)")
     add("--bootstrap", default="source", help="source (default), import or none: the C library")
     stage_arguments(parser)
@@ -89,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _uninstall(args: argparse.Namespace) -> int:
-    """Remove what ``setup_prefix`` would set up; other arguments must match the prefix."""
+    """Remove the named prefix; other arguments must match it."""
     with TerminalProgress() as say:
         uninstall.uninstall(
             args.name,
@@ -102,7 +107,7 @@ def _uninstall(args: argparse.Namespace) -> int:
 
 
 def tell_state(prefix: Prefix) -> int:
-    """Say whether the prefix is complete, and what is left to do; return the exit code."""
+    """Print the state of the prefix and the remaining stages; return the exit code."""
     if not prefix.complete:
         left = ", ".join(stage.name for stage in stages.pending(prefix))
         messages.info(f"the prefix {prefix.id} is not complete; left to do: {left}")

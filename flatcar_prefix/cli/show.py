@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     prefix_arguments(parser)
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.add_argument(
-        "--env", metavar="ROOT", help=f"print what points Portage at a root: {' or '.join(KINDS)}"
+        "--env", metavar="ROOT", help=f"print Portage's variables for a root: {' or '.join(KINDS)}"
     )
 
 
@@ -42,7 +42,7 @@ def state(prefix: Prefix) -> str:
 
 
 def summary(prefix: Prefix) -> dict[str, Any]:
-    """Return what ``list`` and ``show`` say of a prefix, ready for JSON."""
+    """Return the data of ``list`` and ``show`` for a prefix, ready for JSON."""
     return {
         "name": prefix.name,
         "board": prefix.board.name,
@@ -71,7 +71,7 @@ def summary(prefix: Prefix) -> dict[str, Any]:
 
 
 def shown(prefix: Prefix) -> str:
-    """Return what ``show`` prints for people."""
+    """Return the text output of ``show``."""
     said = summary(prefix)
     libc = {
         "source": "built from source",

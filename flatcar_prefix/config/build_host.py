@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The configuration root of a build host that is not Gentoo.
 
-Portage looks for BDEPEND, for ``make.globals`` and for programs in the build host's own
-prefix. On a machine that is not Gentoo that is a directory of this program's, one a
-prefix, reached by ``PORTAGE_OVERRIDE_EPREFIX``: it says what the machine provides, and
-what else is needed to build goes there. Nothing is written to the machine's /etc or /usr.
+Portage looks for BDEPEND, ``make.globals`` and programs in the build host's own prefix. On a
+machine that is not Gentoo, each prefix has a directory for that, which
+``PORTAGE_OVERRIDE_EPREFIX`` names. Its package.provided lists what the machine provides.
+Portage installs other build dependencies into it. /etc and /usr of the machine do not change.
 """
 
 from __future__ import annotations
@@ -77,17 +77,16 @@ PROVIDED: Mapping[str, tuple[str, ...]] = {
     "xz": ("app-arch/xz-utils",),
     "zstd": ("app-arch/zstd",),
 }
-"""What packages stand for each program, should the machine have it."""
-
+"""The packages that each program provides, if the machine has the program."""
 
 QA_CHECKS = "usr/lib/install-qa-check.d"
-"""Where, below the build host's prefix, Portage looks for checks of what was installed."""
+"""The directory of Portage's QA checks, below the build host's prefix."""
 
 
 def is_gentoo(root: Path = Path("/")) -> bool:
-    """Return whether this machine is Gentoo, with a Portage of its own and a profile.
+    """Return whether this machine is Gentoo, with its own Portage and a profile.
 
-    The Flatcar SDK is. Such a build host says itself what it has.
+    The Flatcar SDK is such a machine. Its own VDB lists the installed packages.
     """
     eprefix = str(portage_api.import_portage().const.EPREFIX)
     return not eprefix and (root / "etc/portage/make.profile").is_dir()
@@ -101,24 +100,24 @@ def host_board() -> Board:
             return board
     known = ", ".join(board.uname_machine for board in BOARDS.values())
     raise PrefixError(
-        f"this program does not know the architecture {machine} of this machine",
-        hint=f"Use a machine that is one of: {known}.",
+        f"the architecture {machine} of this machine is not supported",
+        hint=f"Use a machine with one of these architectures: {known}.",
     )
 
 
 def provided() -> dict[str, str]:
-    """Return the packages that this machine's programs stand for, each with its version."""
+    """Return the packages that this machine's programs provide, with their versions."""
     present = {name: path for name in PROVIDED if (path := shutil.which(name))}
     with ThreadPoolExecutor(max_workers=8) as pool:
         versions = dict(zip(present, pool.map(_version, present.values()), strict=True))
     packages = {package: versions[name] for name in present for package in PROVIDED[name]}
-    # A development tree calls itself HEAD, or has words behind its numbers.
+    # The version of a development tree is HEAD, or has a suffix.
     portage = re.match(r"\d+(\.\d+)*", portage_api.version())
     return {**packages, "sys-apps/portage": portage[0] if portage else portage_api.NEWEST_KNOWN}
 
 
 def _version(program: str) -> str:
-    """Return the version a program says it has, ``0`` when it says none."""
+    """Return the version that a program prints, or ``0`` if it prints none."""
     result = process.run([program, "--version"], capture=True, check=False, input="")
     match = re.search(r"\b(\d+(?:\.\d+)+)", result.stdout + result.stderr)
     return match[1] if match else "0"
@@ -129,9 +128,9 @@ def package_provided(packages: Mapping[str, str], left_out: Iterable[str] = ()) 
     lines = [f"{package}-{version}\n" for package, version in sorted(packages.items())]
     more = "".join(f"{cpv}\n" for cpv in left_out)
     return (
-        "# What this machine's own programs stand for.\n"
+        "# This machine's programs provide these packages.\n"
         + "".join(lines)
-        + (f"# What the checkout does without.\n{more}" if more else "")
+        + (f"# The checkout leaves these packages out.\n{more}" if more else "")
     )
 
 
@@ -165,7 +164,7 @@ def write(prefix: Prefix, *, features: Iterable[str]) -> None:
     config = host / "etc/portage"
     programs = [host / name for name in HOST_PROGRAMS]
     for directory in programs:
-        # Nothing here may lead out of the prefix: what is written below would land there.
+        # A link out of the prefix would redirect the files written below.
         if directory.is_symlink():
             directory.unlink()
     for directory in (config / "profile", host / "var/db/pkg", *programs):
@@ -203,10 +202,10 @@ def _host_profile(prefix: Prefix) -> Path:
 
 
 def _write_globals(host: Path) -> None:
-    """Lead Portage to its own make.globals and sets.
+    """Link Portage's own make.globals and sets below the build host's prefix.
 
-    A Portage installed by pip looks for them beside itself, so below the build host's
-    prefix, too. Its repos.conf there, with a ``[gentoo]`` nobody has, is left out.
+    A Portage that pip installed looks for them there. Portage's repos.conf is omitted,
+    because its ``[gentoo]`` location does not exist.
     """
     portage = portage_api.import_portage()
     source = Path(portage.const.PORTAGE_BASE_PATH).parents[1] / portage_api.global_config_path()
@@ -215,7 +214,7 @@ def _write_globals(host: Path) -> None:
     for name in ("make.globals", "sets"):
         if (source / name).exists():
             _link(target / name, source / name)
-    write_atomic(target / "repos.conf", "# No repository but those of the prefix.\n")
+    write_atomic(target / "repos.conf", "# Only the repositories of the prefix are used.\n")
 
 
 def _link(path: Path, target: Path) -> None:

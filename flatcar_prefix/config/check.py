@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Load a root back through Portage and compare it with what was written."""
+"""Load a root through Portage and compare it with the written configuration."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from flatcar_prefix.toolchain.flags import ldflags
 
 @dataclass(frozen=True)
 class Expected:
-    """What Portage must say of a root after its configuration was written."""
+    """A value that Portage must read from a root after its configuration is written."""
 
     name: str
     wanted: object
@@ -32,7 +32,7 @@ class Expected:
 
 
 def check_config(root: Root) -> None:
-    """Load ``root`` through Portage and compare; :class:`MismatchError` names differences."""
+    """Load ``root`` through Portage; raise :class:`MismatchError` if a value differs."""
     with redirect_stderr(io.StringIO()) as complaints:
         settings = _load(root)
         wrong = [e for e in expectations(root, settings) if e.wanted != e.found]
@@ -48,20 +48,19 @@ def check_config(root: Root) -> None:
 
 
 def _where_to_look(root: Root) -> str:
-    """Return what to do about a difference: all but the profile is the user's, or ours.
+    """Return the hint for a difference: name the files that can cause it.
 
-    What make.conf.user says when it is new differs from nothing, and goes again with a
-    prefix whose beginning fails.
+    A make.conf.user with its initial text cannot cause one, and a failed set-up removes it.
     """
     prefix = root.prefix
     files = zip(make_conf.user_files(root), (prefix.staging, root), strict=False)
     if changed := [file for file, of in files if _is_changed(file, make_conf.make_conf_user(of))]:
-        return f"See {' and '.join(map(os.fspath, changed))}, and the profile {prefix.profile}."
+        return f"Check {' and '.join(map(os.fspath, changed))} and the profile {prefix.profile}."
     if prefix.profile == COMPOSED:
         where = " and ".join(map(os.fspath, composed_directories(prefix)))
     else:
         where = os.fspath(profile_location(prefix.repositories, prefix.profile))
-    return f"Name another profile by --profile, or correct {where} and its parents."
+    return f"Choose another profile with --profile, or correct {where} and its parents."
 
 
 def _is_changed(file: Path, text: str) -> bool:
@@ -69,9 +68,9 @@ def _is_changed(file: Path, text: str) -> bool:
 
 
 def _first_words(complaints: str) -> str:
-    """Return what Portage had to say about it, should it have said anything."""
+    """Return the first lines of Portage's error output, or an empty string."""
     said = [line.lstrip("! ") for line in complaints.splitlines() if line.startswith("!!!")]
-    return f"; it says: {' '.join(said[:2])}" if said else ""
+    return f"; Portage reports: {' '.join(said[:2])}" if said else ""
 
 
 def _load(root: Root) -> Any:
@@ -83,19 +82,19 @@ def _load(root: Root) -> Any:
         return portage_api.load_trees(root.environment())["vartree"].settings
     except RecursionError as error:
         raise PrefixError(
-            f"the parents of the profile {root.prefix.profile} loop",
-            hint="Correct their parent files, or name another profile by --profile.",
+            f"the profile {root.prefix.profile} has a loop in its parents",
+            hint="Correct the parent files, or choose another profile with --profile.",
         ) from error
     except (PortageException, OSError) as error:
         raise PrefixError(
             f"Portage cannot load the {root.kind} root: {type(error).__name__}: {error}",
-            hint=f"Correct the profile {root.prefix.profile} or name another by --profile"
+            hint=f"Correct the profile {root.prefix.profile} or choose another with --profile"
             f" (Portage {portage.VERSION}).",
         ) from error
 
 
 def expectations(root: Root, settings: Any) -> Iterator[Expected]:
-    """Yield each thing that Portage must have read as it was meant."""
+    """Yield each value that Portage must read as written."""
     prefix = root.prefix
     wanted = {
         "EPREFIX": prefix.eprefix,

@@ -16,20 +16,17 @@ from flatcar_prefix.toolchain.flags import ldflags, search_path
 
 USE = ("-desktop", "-installkernel", "-llvm", "-nls", "-openmp", "-udev", "-wayland", "-X")
 
-
 EMERGE_DEFAULT_OPTS: Mapping[str, str] = {
     "staging": "--buildpkg",
     "final": "--usepkgonly --root-deps=rdeps --rebuilt-binaries",
 }
-"""What was built again, with other USE flags for instance, replaces what final has."""
-
+"""The options of each root. In final, ``--rebuilt-binaries`` installs rebuilt packages again."""
 
 OPTIONS_LAST: Mapping[str, str] = {
-    "staging": "Appended last: always build binary packages.",
-    "final": "Appended last: final never builds; it installs what staging has built.",
+    "staging": "Appended last, so staging always builds binary packages.",
+    "final": "Appended last, so final never builds and only installs staging's binary packages.",
 }
-"""Why these stand behind what the user sets."""
-
+"""The reason why these options follow the user's own."""
 
 BINUTILS = ("AR", "AS", "LD", "NM", "RANLIB", "STRIP", "OBJCOPY", "OBJDUMP", "READELF")
 
@@ -39,8 +36,8 @@ def make_conf(
 ) -> str:
     """Return the text of make.conf for ``root``.
 
-    ``jobs`` is how many the machine runs at once; ``launcher`` the command that runs a
-    module of this program, for its fetch command and QA hook; ``extra_features`` go to
+    ``jobs`` is the number of parallel jobs. ``launcher`` is the command that runs a module
+    of this program; the fetch command and the QA hook use it. ``extra_features`` go to
     FEATURES.
     """
     sections = [
@@ -55,7 +52,7 @@ def make_conf(
     sources = "".join(f"source {quote(os.fspath(path))}\n" for path in user_files(root))
     return (
         f"{GENERATED}# Your own settings belong in make.conf.user, which is never rewritten.\n\n"
-        f"{body}\n# Yours, so that what you set there wins.{_whose(root)}\n{sources}"
+        f"{body}\n# Your own settings, which override those above.{_whose(root)}\n{sources}"
         f"\n# {OPTIONS_LAST[root.kind]}\n"
         f'EMERGE_DEFAULT_OPTS="${{EMERGE_DEFAULT_OPTS}} {EMERGE_DEFAULT_OPTS[root.kind]}"\n'
     )
@@ -68,14 +65,14 @@ def user_files(root: Root) -> tuple[Path, ...]:
 
 
 def _whose(root: Root) -> str:
-    return "" if root.kind == "staging" else " Staging's hold for both roots."
+    return "" if root.kind == "staging" else " Staging's apply to both roots."
 
 
 def _places(root: Root) -> Section:
     prefix = root.prefix
     return Section(
-        "Places. Both roots share staging's PKGDIR: final installs what staging has built."
-        " Each has a log of its own, which regenworld and qlop read.",
+        "Directories. Both roots share staging's PKGDIR: final installs staging's binary packages."
+        " Each root has its own log, which regenworld and qlop read.",
         {
             "DISTDIR": os.fspath(prefix.distdir),
             "PKGDIR": os.fspath(root.pkgdir),
@@ -90,7 +87,7 @@ def _places(root: Root) -> Section:
 
 def _identity(prefix: Prefix) -> Section:
     return Section(
-        "The board. CBUILD differs from CHOST, so that configure never runs what it compiles.",
+        "The board. CBUILD differs from CHOST, so that configure never runs compiled programs.",
         {
             "CBUILD": prefix.toolchain.cbuild,
             "CHOST": prefix.board.chost,
@@ -106,8 +103,7 @@ def _toolchain(prefix: Prefix) -> Section:
     tools = {name: f"{chost}-{name.lower()}" for name in BINUTILS}
     compiler = "clang" if toolchain.clang else "gcc"
     return Section(
-        f"The {toolchain.kind} toolchain, by the names of the prefix's tools: each knows the"
-        " prefix's sysroot.",
+        f"The {toolchain.kind} toolchain. Each tool of the prefix uses the prefix's sysroot.",
         {
             "CC": f"{chost}-{compiler}",
             "CXX": f"{chost}-{'clang++' if toolchain.clang else 'g++'}",
@@ -134,21 +130,21 @@ def _building(root: Root, *, jobs: int, extra_features: Sequence[str]) -> Sectio
     }
     if extra_features:
         variables["FEATURES"] = " ".join(extra_features)
-    return Section("What emerge does by itself.", variables)
+    return Section("Defaults of emerge.", variables)
 
 
 def fetch_command(prefix: Prefix, launcher: Sequence[str]) -> str:
-    """Return FETCHCOMMAND: this program's, which knows where else a tarball may be had."""
+    """Return FETCHCOMMAND, which runs this program because it knows further mirrors."""
     command = shlex.join([*launcher, "fetch", f"--cache={prefix.depcachedir.parent / 'apt'}"])
     return f'{command} "${{URI}}" "${{DISTDIR}}/${{FILE}}"'
 
 
 def _fetching(prefix: Prefix, *, launcher: Sequence[str]) -> Section:
     if prefix.native_host:
-        return Section("Fetching is what the build host says it is.", {})
+        return Section("The build host's configuration sets the fetch command.", {})
     command = fetch_command(prefix, launcher)
     return Section(
-        "Upstream first; where it cannot be reached, the distribution's source packages.",
+        "Fetch from upstream first, then from the distribution's source packages.",
         {"FETCHCOMMAND": command, "RESUMECOMMAND": command, "GENTOO_MIRRORS": ""},
     )
 
@@ -156,7 +152,7 @@ def _fetching(prefix: Prefix, *, launcher: Sequence[str]) -> Section:
 def _own_variables(root: Root, *, launcher: Sequence[str]) -> Section:
     prefix = root.prefix
     return Section(
-        "What this program's own ebuilds and hooks ask for.",
+        "Variables for this program's own ebuilds and hooks.",
         {
             "FLATCAR_PREFIX_NAME": prefix.name,
             "FLATCAR_PREFIX_LIBC": {"source": "built", "import": "imported"}.get(
@@ -171,7 +167,7 @@ def _own_variables(root: Root, *, launcher: Sequence[str]) -> Section:
             "FLATCAR_PREFIX_TOOLCHAIN_LIBDIR": prefix.toolchain.multilib,
             "FLATCAR_PREFIX_RUN": shlex.join(launcher),
             "FLATCAR_PREFIX_STAGING": os.fspath(prefix.staging_dir),
-            # A prefix for trials may lack what a self-contained one has, such as a shell.
+            # A trial prefix may lack parts of a self-contained one, such as a shell.
             "FLATCAR_PREFIX_QA": "warn" if prefix.bootstrap == "import" else "error",
             **({"FLATCAR_PREFIX_QA_CHECK": qa_check(root)} if prefix.native_host else {}),
         },
@@ -179,12 +175,12 @@ def _own_variables(root: Root, *, launcher: Sequence[str]) -> Section:
 
 
 def qa_check(root: Root) -> str:
-    """Return where the audit at build time is, for build hosts whose own place is not ours."""
+    """Return the path of the build-time audit on a Gentoo build host."""
     return os.fspath(root.config_dir / "qa-check")
 
 
 def make_conf_user(root: Root) -> str:
-    """Return what make.conf.user of ``root`` says when it is new."""
+    """Return the initial text of make.conf.user of ``root``."""
     if root.kind == "staging":
         where, example = "make.conf of both roots sources it, e.g.", 'USE="${USE} static-libs"'
     else:

@@ -21,14 +21,14 @@ def quote(value: str) -> str:
     getconfig splits with shlex and then runs ``varexpand`` over what shlex has
     unquoted, so two languages are written at once: backslashes and dollars for
     varexpand, which keeps quotes but lets single ones switch expansion off, and
-    double quotes for shlex around it all. ``ValueError`` for what has no spelling
-    there: line ends and NUL.
+    double quotes for shlex around it all. Raise ``ValueError`` for line ends and NUL,
+    which cannot be quoted.
     """
     if any(c in value for c in "\n\r\0"):
         raise ValueError(f"{value!r} cannot be written to make.conf")
     if value == "source":
-        # As a word of its own, getconfig would take it for a command, quoted or not; an
-        # escaped line end makes it another word, and varexpand takes it out again.
+        # getconfig treats this word as a command, quoted or not. An escaped line end makes
+        # it another word, and varexpand removes the line end.
         return '"source\\\\\n"'
     inner = _protect_from_varexpand(value)
     return '"' + inner.replace("\\", "\\\\").replace('"', '\\"') + '"'
@@ -55,7 +55,7 @@ def _protect_from_varexpand(value: str) -> str:
 
 
 def assignments(variables: Mapping[str, str | Sequence[str]]) -> str:
-    """Return one line a variable; a sequence becomes one word a line."""
+    """Return one line per variable; a sequence becomes one word per line."""
     return "".join(f"{name}={_value(value)}\n" for name, value in variables.items())
 
 

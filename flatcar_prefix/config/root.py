@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Writing one root's ``etc/portage``, loading it back through Portage, and comparing."""
+"""Write the ``etc/portage`` of one root."""
 
 from __future__ import annotations
 
@@ -24,28 +24,23 @@ from flatcar_prefix.system.files import replace_link, write_atomic
 from flatcar_prefix.system.places import data_dir
 
 OWN_FILE = "flatcar-prefix"
-"""What this program's file is called in package.* directories, beside the user's own."""
-
+"""The name of this program's file in package.* directories, next to the user's files."""
 
 SHARED_LISTS = (*checkout_config.TAKEN, "package.accept_restrict", "package.properties")
-"""What stands in staging and holds in both roots, where the user may add to it in final.
-Portage reads a directory of any of these names, and the directories therein."""
-
+"""Lists in staging that apply to both roots; the user can add to them in final.
+Portage reads directories of these names recursively."""
 
 SHARED_WHOLE = ("env", "patches", "sets")
-"""What is looked up there by name, and so is the same in both roots. Portage takes no binary
-package that was built with other patches than it finds."""
-
+"""Directories whose files Portage looks up by name. They are the same in both roots, because
+Portage rejects a binary package that was built with other patches."""
 
 COMPILER = "sys-devel/gcc"
 
-
 RUNTIME = ("prefix/prefix-final", "prefix/gcc-runtime")
-"""What programs need to run: where final begins, and what stays in both roots."""
-
+"""The packages that programs need to run; both roots keep them."""
 
 FROM_TOOLCHAIN = ("sys-apps/baselayout", "sys-kernel/linux-headers")
-"""What an imported C library stands on comes from the same place as it."""
+"""The dependencies that come from the toolchain's repository, like an imported C library."""
 
 
 def config_files(
@@ -53,7 +48,7 @@ def config_files(
 ) -> dict[str, str]:
     """Return the text of every file below ``etc/portage``, by its path from there.
 
-    What the checkout adds to it is :mod:`flatcar_prefix.repositories.checkout_config`'s.
+    :mod:`flatcar_prefix.repositories.checkout_config` adds the checkout's files.
     """
     prefix = root.prefix
     found = {
@@ -78,11 +73,11 @@ def config_files(
 
 
 def shared(root: Root) -> dict[str, Path]:
-    """Return what final has by links to staging: where each leads to, by its path.
+    """Return final's links to staging: the target of each link, by its path.
 
-    Were the user's keywords and masks one root's alone, what is built would not be what is
-    installed. A list has the link among the user's own files for final, which come behind
-    it if their names do.
+    Both roots need the user's keywords and masks, so that final installs the packages that
+    staging builds. In a list, the link is next to the user's own files for final; Portage
+    reads them in the order of their names.
     """
     if root.kind == "staging":
         return {}
@@ -115,7 +110,7 @@ def _masks(prefix: Prefix) -> list[tuple[str, str, str]]:
     return [
         (f"{imported}.", "sys-libs/glibc", ""),
         *(
-            (f"{imported}, and so is what it stands on.", f"{package}::{name}", "")
+            (f"{imported}, and so are its dependencies.", f"{package}::{name}", "")
             for package in FROM_TOOLCHAIN
             for name in others
         ),
@@ -130,7 +125,7 @@ def _use(prefix: Prefix) -> list[tuple[str, str, str]]:
             "-pam -suid -systemd -selinux -audit -debuginfod",
         ),
         (
-            "Gentoo's makes the directories themselves, not only what lies in them.",
+            "Gentoo's baselayout also creates the directories, not only the files.",
             "sys-apps/baselayout",
             "build",
         ),
@@ -145,15 +140,15 @@ def _provided(prefix: Prefix) -> str:
             f"{COMPILER}-{_version_of(prefix.toolchain.version)}",
         ]
     if provided := checkout_config.provided(prefix.repositories):
-        lines += ["# What the checkout does without, by its own base profile.", *provided]
+        lines += ["# The base profile of the checkout leaves these packages out.", *provided]
     return "".join(f"{line}\n" for line in lines)
 
 
 def _packages(root: Root) -> str:
-    """Return what the root's @system has beside, or in place of, the profile's."""
+    """Return the root's changes to the profile's @system."""
     kept = "".join(f"*{key}\n" for key in system_packages(root))
     if root.kind == "final":
-        return f"# What is built with is staging's; this is what programs need to run.\n-*\n{kept}"
+        return f"# Only what programs need to run; staging has the build tools.\n-*\n{kept}"
     return f"# Provided, see package.provided.\n{_taken_out(root.prefix)}# Bootstrapped.\n{kept}"
 
 
@@ -164,7 +159,7 @@ def system_packages(root: Root) -> tuple[str, ...]:
 
 
 def _taken_out(prefix: Prefix) -> str:
-    """Return what is taken out of @system: Portage warns of a provided package there."""
+    """Return the lines that remove provided packages from @system; Portage warns about them."""
     from portage.versions import cpv_getkey
 
     keys = [] if prefix.with_gcc else [COMPILER]
@@ -181,12 +176,12 @@ def _version_of(text: str) -> str:
 def write_config(
     root: Root, *, jobs: int, launcher: Sequence[str], features: tuple[str, ...] = ()
 ) -> None:
-    """Write the configuration of ``root``; what the user has added to it stays.
+    """Write the configuration of ``root`` and create its directories.
 
-    The directories of the root are made, too.
+    Files that the user added stay.
     """
     config = root.config_dir
-    # emaint lists what is installed, and does not expect a root where nothing ever was.
+    # emaint fails on a root without a VDB.
     vdb = root.eroot / "var/db/pkg"
     for directory in (config, vdb, root.logdir, root.tmpdir, root.pkgdir, root.prefix.distdir):
         directory.mkdir(parents=True, exist_ok=True)
@@ -197,7 +192,7 @@ def write_config(
     user = config / "make.conf.user"
     if not user.exists():
         write_atomic(user, make_conf.make_conf_user(root))
-    if root.kind == "staging":  # final has it by its links there
+    if root.kind == "staging":  # final links to it
         checkout_config.write(config, root.prefix)
     for link, target in shared(root).items():
         _share(config, link, target)
@@ -208,12 +203,12 @@ def _share(config: Path, link: str, target: Path) -> None:
     path = config / link
     if path.parent.is_file():
         raise PrefixError(
-            f"{path.parent} is a file, and cannot hold what is staging's, too",
-            hint="Make it a directory with that file inside.",
+            f"{path.parent} is a file, so it cannot hold the link to staging",
+            hint="Replace it with a directory that contains this file.",
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     if link in SHARED_WHOLE:
-        if not os.path.lexists(target) and link != "patches":  # which a checkout may bring yet
+        if not os.path.lexists(target) and link != "patches":  # a checkout may add it later
             target.mkdir(parents=True)
         if os.path.lexists(path):
             return

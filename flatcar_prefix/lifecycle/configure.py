@@ -26,7 +26,7 @@ def jobs() -> int:
 def configure(prefix: Prefix, *, say: Progress = NO_PROGRESS) -> None:
     """Write the configuration roots and the tools of a prefix, and check them through Portage.
 
-    The user's own files there stay.
+    The user's own files in them stay.
     """
     if portage_api.newer_than_known(version := portage_api.version()):
         say.warn(f"Portage {version} is newer than {portage_api.NEWEST_KNOWN}, the newest known")
@@ -43,7 +43,7 @@ def configure(prefix: Prefix, *, say: Progress = NO_PROGRESS) -> None:
 def reconfigure(old: Prefix, prefix: Prefix, *, say: Progress = NO_PROGRESS) -> Prefix:
     """Write the configuration of ``prefix`` in place of ``old``'s, and then its record.
 
-    If that fails, the old one is put back.
+    If that fails, restore the old configuration.
     """
     try:
         configure(prefix, say=say)

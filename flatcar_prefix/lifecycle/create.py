@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Create a prefix, continue one, or recreate one with --force.
 
-Every step is recorded as done only after it is, so that the same command continues
-after whatever interrupted it; wrappers come last, so that nobody finds one that leads
-to half a prefix.
+Each step is recorded only after it is done, so the same command continues after an
+interruption. Wrappers come last, so each wrapper leads to a complete prefix.
 """
 
 from __future__ import annotations
@@ -58,9 +57,8 @@ def setup(
 ) -> Prefix:
     """Create a prefix and return it; the arguments are the flags of ``setup_prefix``.
 
-    One that was interrupted is continued. Raises :class:`PrefixError` for everything
-    that stands in the way; of what the arguments alone show to be wrong, nothing was
-    begun then. ``say`` is told of each step.
+    Continue an interrupted set-up. Raise :class:`PrefixError` if the prefix cannot be
+    created; invalid arguments raise it before any work starts. ``say`` receives each step.
     """
     sdk = detect_sdk(scripts_dir=Path(scripts_dir).absolute() if scripts_dir else None)
     asked = request.check(
@@ -75,7 +73,7 @@ def setup(
 
 
 def _setup_locked(sdk: Sdk, asked: Request, *, force: bool, say: Progress) -> Prefix:
-    # What is wrong shows before anything is removed or made.
+    # Check everything before removing or creating anything.
     before = existing.replaceable(asked) if force else ()
     old = None if force else existing.unfinished(asked)
     prefix = existing.continued(old, asked) if old else _plan(sdk, asked)
@@ -105,7 +103,7 @@ def _setup_locked(sdk: Sdk, asked: Request, *, force: bool, say: Progress) -> Pr
 
 
 def _go_on(old: Prefix, prefix: Prefix, say: Progress) -> None:
-    """Write the configuration again, for what ``prefix`` has that ``old`` had not, too."""
+    """Write the configuration again, including the differences between both."""
     if prefix.wrapper_dir != old.wrapper_dir:
         for path in files.remove(old):
             say(f"removed {path}")
@@ -116,11 +114,11 @@ def _go_on(old: Prefix, prefix: Prefix, say: Progress) -> None:
 
 
 def finish(prefix: Prefix) -> Prefix:
-    """Record that the prefix is complete, and give it its wrappers.
+    """Record that the prefix is complete, then create its wrappers.
 
-    The record first: whatever a wrapper is found for, is complete. Killed in between,
-    the same command finds wrappers missing, and goes on; where they cannot be made,
-    the prefix is as incomplete as before, and another directory can be named for them.
+    The record comes first, so a prefix with a wrapper is always complete. After a kill in
+    between, the same command finds that wrappers are missing and continues. If it cannot
+    create them, the prefix stays incomplete, and the user can choose another directory.
     """
     done = record.write(replace(prefix, complete=True))
     try:
@@ -136,14 +134,14 @@ def finish(prefix: Prefix) -> Prefix:
 
 
 def _begin(sdk: Sdk, prefix: Prefix, say: Progress) -> None:
-    """Write the record and the configuration; where that cannot be, leave nothing behind."""
+    """Write the record and the configuration; remove both if that fails."""
     places = (prefix.staging_dir, prefix.final_dir)
     missing = {path for place in places for path in place.parents if not path.exists()}
     try:
         with filesystem_errors(prefix.staging_dir):
             _create(sdk, prefix)
             configure(prefix, say=say)
-    except Exception:  # a fault of this program's leaves no half prefix behind either
+    except Exception:  # also after a bug in this program
         with suppress(PrefixError):
             uninstall.remove(prefix)
         for path in sorted(missing, reverse=True):
@@ -153,14 +151,14 @@ def _begin(sdk: Sdk, prefix: Prefix, say: Progress) -> None:
 
 
 def _warm_cache(prefix: Prefix, say: Progress) -> None:
-    """Make the metadata cache before a bootstrap that would do so one by one."""
+    """Warm the metadata cache in parallel before the bootstrap needs it."""
     if prefix.bootstrap != bootstrapping.NO_PACKAGES and metadata_cache.is_cold(prefix):
         say("warming the metadata cache, once for all prefixes")
         metadata_cache.warm(prefix, jobs=jobs(), say=say)
 
 
 def _plan(sdk: Sdk, asked: Request) -> Prefix:
-    """Return the prefix that is going to be; nothing is written yet."""
+    """Return the planned prefix; write nothing."""
     found, main = repos.find(sdk.scripts_dir)
     found = repos.add_overlays(found, main, asked.overlays)
     prefix = Prefix(
@@ -191,7 +189,7 @@ def _plan(sdk: Sdk, asked: Request) -> Prefix:
 
 
 def _refuse_unspellable(prefix: Prefix) -> None:
-    """Raise :class:`UsageError` for a place that make.conf cannot name."""
+    """Raise :class:`UsageError` for a path that make.conf cannot hold."""
     try:
         for root in (prefix.staging, prefix.final):
             make_conf.make_conf(root, jobs=jobs(), launcher=launch()).encode()
@@ -202,10 +200,9 @@ def _refuse_unspellable(prefix: Prefix) -> None:
 
 
 def _check_compiler(prefix: Prefix) -> None:
-    """Raise :class:`PrefixError` where the repositories have no compiler for ``--with-gcc``.
+    """Raise :class:`PrefixError` if the repositories have no compiler for ``--with-gcc``.
 
-    Keywords and masks count, so Portage is asked, by a configuration that is gone again
-    when this returns.
+    Keywords and masks count, so Portage makes the check with a temporary configuration.
     """
     with tempfile.TemporaryDirectory(prefix="flatcar-prefix-") as directory:
         here = Path(directory)
@@ -224,14 +221,14 @@ def _check_compiler(prefix: Prefix) -> None:
         portdb.close_caches()
     if not found:
         raise PrefixError(
-            f"no repository has a {bootstrapping.GCC} that is not masked, for --with-gcc",
-            hint="Leave --with-gcc out, or name a checkout that has one by --scripts_dir, or an"
-            " overlay by --custom_ebuild_overlays.",
+            f"--with-gcc needs {bootstrapping.GCC}, but no repository has an unmasked version",
+            hint="Omit --with-gcc, or choose a checkout with --scripts_dir or an overlay with"
+            " --custom_ebuild_overlays that has one.",
         )
 
 
 def _create(sdk: Sdk, prefix: Prefix) -> None:
-    """Write the record, so that from here on the prefix can be continued or removed."""
+    """Write the record, which allows the user to continue or remove the prefix."""
     with filesystem_errors(prefix.staging_dir):
         prefix.staging_dir.mkdir(parents=True, exist_ok=True)
         record.write(prefix)

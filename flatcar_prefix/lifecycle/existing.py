@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What is there already when a prefix is set up: to go on with, to replace, or in the way."""
+"""Existing prefixes and directories at set-up: continue, replace or refuse them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from flatcar_prefix.wrappers import files
 
 
 def unfinished(asked: Request) -> Prefix | None:
-    """Return the unfinished prefix to go on with, or None when there is none at all.
+    """Return the unfinished prefix to continue, or ``None`` without one.
 
-    :class:`PrefixError` when what is there is something else.
+    Raise :class:`PrefixError` if something else occupies the directories.
     """
     if old := _at(asked.staging_dir):
         same = (old.name, old.eprefix, old.board, old.final_dir, old.bootstrap) == (
@@ -38,16 +38,16 @@ def unfinished(asked: Request) -> Prefix | None:
         if occupied(directory):
             raise PrefixError(
                 f"{directory} exists already{uninstall.whose(directory)}",
-                hint="Remove it, or name another by --staging_dir and --final_dir.",
+                hint="Remove it, or choose another with --staging_dir and --final_dir.",
             )
     _refuse_overlap(asked)
     return None
 
 
 def replaceable(asked: Request) -> tuple[Prefix, ...]:
-    """Return the prefixes of that name and board, wherever they are, for ``--force`` to remove.
+    """Return all prefixes of that name and board, for ``--force`` to remove.
 
-    :class:`PrefixError` when anything else is at the places that are asked for.
+    Raise :class:`PrefixError` if anything else occupies the requested directories.
     """
     here = _at(asked.staging_dir)
     if here and (here.name, here.board) != (asked.name, asked.board):
@@ -57,9 +57,9 @@ def replaceable(asked: Request) -> tuple[Prefix, ...]:
     for directory in (asked.staging_dir, asked.final_dir):
         if occupied(directory) and not _is_among(directory, own):
             raise PrefixError(
-                f"{directory} exists and is no prefix of this program's"
+                f"{directory} exists but is not a prefix of flatcar-prefix"
                 f"{uninstall.whose(directory)}",
-                hint="Remove it yourself, or name another directory.",
+                hint="Remove it by hand, or choose another directory.",
             )
     _refuse_overlap(asked, besides=found)
     return found
@@ -71,7 +71,7 @@ def _at(staging_dir: Path) -> Prefix | None:
 
 
 def _namesakes(asked: Request) -> Iterator[Prefix]:
-    """Yield the prefixes of that name and board at other places: they have its wrappers."""
+    """Yield the prefixes of that name and board in other directories; they own its wrappers."""
     for other in registry.list_prefixes():
         same = (other.name, other.board) == (asked.name, asked.board)
         if same and not _is_among(asked.staging_dir, [other.staging_dir]):
@@ -84,27 +84,25 @@ def _is_among(directory: Path, others: Iterable[Path]) -> bool:
 
 def _exists(old: Prefix, asked: Request) -> PrefixError:
     if (old.name, old.board) == (asked.name, asked.board):
-        hint = (
-            f"To bring it up to date: flatcar-prefix update {old.id}; to recreate it: add --force."
-        )
+        hint = f"Run `flatcar-prefix update {old.id}` to update it, or add --force to recreate it."
     else:
-        hint = "Name another --staging_dir, or remove that prefix by --uninstall."
+        hint = "Choose another --staging_dir, or remove that prefix with --uninstall."
     return PrefixError(
         f"the prefix {old.id} exists already, at {old.eprefix} in {old.staging_dir}", hint=hint
     )
 
 
 def occupied(directory: Path) -> bool:
-    """Return whether something is there that is more than a record that was being written."""
+    """Return whether the path exists and holds more than a partially written record."""
     if directory.is_symlink() or not directory.is_dir():
         return os.path.lexists(directory)
     return any(path.name != f".{prefixes.RECORD_NAME}.new" for path in directory.iterdir())
 
 
 def _refuse_overlap(asked: Request, besides: Iterable[Prefix] = ()) -> None:
-    """Raise :class:`PrefixError` for a place inside another prefix, or around one.
+    """Raise :class:`PrefixError` for a directory that overlaps with another prefix.
 
-    Removing one of them would remove the other.
+    Removing one prefix would remove the other.
     """
     gone = {old.staging_dir for old in besides}
     for other in registry.list_prefixes():
@@ -114,16 +112,15 @@ def _refuse_overlap(asked: Request, besides: Iterable[Prefix] = ()) -> None:
             for mine in (asked.staging_dir, asked.final_dir):
                 if mine.is_relative_to(theirs) or theirs.is_relative_to(mine):
                     raise PrefixError(
-                        f"{mine} and {theirs}, which is of the prefix {other.id}, lie inside"
-                        " each other",
-                        hint="Name another by --staging_dir and --final_dir.",
+                        f"{mine} and {theirs} overlap; {theirs} belongs to the prefix {other.id}",
+                        hint="Choose another with --staging_dir and --final_dir.",
                     )
 
 
 def continued(old: Prefix, asked: Request) -> Prefix:
-    """Return the prefix to go on with: ``old``, with what was asked for this time.
+    """Return the prefix to continue: ``old`` with the options of this request.
 
-    :class:`PrefixError` for what shaped what is in there already.
+    Raise :class:`PrefixError` for an option that cannot change after the start.
     """
     _refuse_changed(old, asked)
     repositories = old.repositories
@@ -154,5 +151,5 @@ def _refuse_changed(old: Prefix, asked: Request) -> None:
         if differs:
             raise PrefixError(
                 f"the set-up of {old.id} was begun with another {flag}: {begun[flag]}",
-                hint=f"Leave {flag} out to continue it, or recreate it with --force.",
+                hint=f"Omit {flag} to continue it, or recreate the prefix with --force.",
             )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Further overlays of a prefix, changed while it lives."""
+"""Add custom overlays to an existing prefix, or remove them."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from flatcar_prefix.wrappers import files
 
 
 def custom(prefix: Prefix) -> tuple[Repository, ...]:
-    """Return the overlays that were added to those of the checkout, the highest last."""
+    """Return the custom overlays, without those of the checkout, the highest last."""
     top = repos.PREFIX_OVERLAY_PRIORITY
     return tuple(r for r in prefix.repositories if (r.priority or 0) > top)
 
 
 def add(prefix: Prefix, locations: Sequence[Path | str], *, say: Progress = NO_PROGRESS) -> Prefix:
-    """Add overlays above those that the prefix has; return the prefix as it is then.
+    """Add overlays above the existing ones; return the changed prefix.
 
-    :class:`PrefixError` for what :func:`flatcar_prefix.repositories.find.add_overlays`
-    refuses; nothing is changed then.
+    Raise :class:`PrefixError` if :func:`flatcar_prefix.repositories.find.add_overlays`
+    refuses one; the prefix does not change then.
     """
     paths = [Path(location).absolute() for location in locations]
     return _change(prefix, lambda p: repos.add_overlays(p.repositories, p.main_repo, paths), say)
 
 
 def remove(prefix: Prefix, names: Sequence[str], *, say: Progress = NO_PROGRESS) -> Prefix:
-    """Take overlays away, each named by its name or its directory; return the prefix."""
+    """Remove overlays, given by name or directory; return the changed prefix."""
     return _change(prefix, lambda now: _without(now, names), say)
 
 
@@ -47,7 +47,8 @@ def _without(prefix: Prefix, names: Sequence[str]) -> tuple[Repository, ...]:
         if overlay is None:
             there = ", ".join(r.name for r in custom(prefix)) or "none"
             raise PrefixError(
-                f"{prefix.id} has no further overlay {name!r}", hint=f"There are: {there}."
+                f"{prefix.id} has no custom overlay {name!r}",
+                hint=f"Choose one of its custom overlays: {there}.",
             )
         gone.append(overlay)
     left = tuple(r for r in prefix.repositories if r not in gone)
@@ -58,9 +59,9 @@ def _without(prefix: Prefix, names: Sequence[str]) -> tuple[Repository, ...]:
 def _change(
     prefix: Prefix, wanted: Callable[[Prefix], tuple[Repository, ...]], say: Progress
 ) -> Prefix:
-    """Write the configuration for other repositories; put the old one back if that fails.
+    """Write the configuration for other repositories; restore the old one if that fails.
 
-    ``wanted`` is asked of the prefix as it is once nobody else can change it any more.
+    ``wanted`` gets the prefix as it is after this process holds its lock.
     """
     with locks.locked_prefix(prefix):
         now = registry.load(os.fspath(prefix.staging_dir))

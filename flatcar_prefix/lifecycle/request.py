@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What is asked of a set-up: checked by itself, before anything is looked at or begun."""
+"""The options of a set-up, checked before any work starts."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ BOOTSTRAPS = ("source", "import", "none")
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a set-up, its places filled in.
+    """The options of a set-up, with default directories filled in.
 
-    ``None``, and an empty tuple, is what was not asked for: a set-up that is continued
-    keeps what its record says of it.
+    ``None`` or an empty tuple means that the option is not given; a continued set-up then
+    keeps the value in its record.
     """
 
     name: str
@@ -61,11 +61,11 @@ def check(
     first_stage: str | None,
     last_stage: str | None,
 ) -> Request:
-    """Return what is asked for; :class:`UsageError` for what makes no sense by itself."""
+    """Return the checked options; raise :class:`UsageError` for an invalid one."""
     bootstrapping.check_names(first_stage, last_stage)
     if bootstrap not in BOOTSTRAPS:
         raise UsageError(
-            f"there is no bootstrap {bootstrap!r}", hint=f"Choose: {', '.join(BOOTSTRAPS)}."
+            f"there is no bootstrap {bootstrap!r}", hint=f"Choose one of: {', '.join(BOOTSTRAPS)}."
         )
     check_name(name)
     the_board = board_of(board)
@@ -74,8 +74,8 @@ def check(
     final = check_place(final_dir or recorded or sdk.final_dir(the_board, name), "final")
     if staging == final or staging in final.parents or final in staging.parents:
         raise UsageError(
-            f"{staging} and {final} lie inside each other",
-            hint="Give --staging_dir and --final_dir that have nothing in common.",
+            f"{staging} and {final} overlap",
+            hint="Choose a --staging_dir and a --final_dir that do not contain each other.",
         )
     return Request(
         name=name,
@@ -96,7 +96,7 @@ def check(
 
 
 def _recorded_final(staging: Path) -> Path | None:
-    """Return the final directory of a prefix that is there, where it is readable."""
+    """Return the final directory of an existing prefix, if its record is readable."""
     try:
         return record.read(staging).final_dir
     except (OSError, PrefixError):
@@ -106,7 +106,7 @@ def _recorded_final(staging: Path) -> Path | None:
 def check_place(place: Path | str, what: str) -> Path:
     """Return the absolute path of a directory that Portage can work in.
 
-    :class:`UsageError` for a path that make.conf or an ebuild would not survive.
+    Raise :class:`UsageError` for a path that make.conf or an ebuild cannot handle.
     """
     path = Path(os.path.abspath(place))
     text = os.fspath(path)
@@ -114,6 +114,6 @@ def check_place(place: Path | str, what: str) -> Path:
     if odd or len(path.parts) < 3:
         raise UsageError(
             f"the {what} directory {text!r} cannot be used",
-            hint="Give a directory below a top-level one, without white space, colon or quote.",
+            hint="Choose a directory below a top-level one, without white space, colon or quote.",
         )
     return path

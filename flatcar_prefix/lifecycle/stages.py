@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The stages that fill staging, and the first packages of final.
 
-In order, each with the reason why it comes there. A stage is recorded as done once it
-is, so that what was interrupted goes on where it stopped.
+They are in order, each with the reason for its position. A stage is recorded after it is
+done, so an interrupted bootstrap continues where it stopped.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ from flatcar_prefix.system.python import launch
 NO_PACKAGES = "none"
 
 LED_ASTRAY = ("EMERGE_DEFAULT_OPTS", "USE", "ROOT", "PORTAGE_CONFIGROOT", "EPREFIX", "SYSROOT")
-"""Variables of the caller that are no business of a bootstrap, which asks nobody."""
-
+"""Variables of the caller that a bootstrap ignores."""
 
 LIBC = "sys-libs/glibc"
 IMPORTED_LIBC = "prefix/imported-libc"
@@ -40,18 +39,18 @@ class Step:
 
     atoms: tuple[str, ...]
     options: tuple[str, ...] = ()
-    """How it is done the first time. What is there already is brought up to date without."""
+    """The options of the first run; an update does not use them."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One part of the bootstrap, done when all of its steps are."""
+    """One part of the bootstrap; it is done after all of its steps."""
 
     name: str
     why: str
     steps: tuple[Step, ...]
     final: bool = False
-    """Whether final is filled, too, and not staging alone."""
+    """Whether the stage also installs into final."""
 
     @property
     def atoms(self) -> tuple[str, ...]:
@@ -60,14 +59,14 @@ class Stage:
 
 
 STAGES = (
-    Stage("baselayout", "directories, before what fills them", (Step(("sys-apps/baselayout",)),)),
+    Stage("baselayout", "directories for later packages", (Step(("sys-apps/baselayout",)),)),
     Stage("os-headers", "the C library is built against them", (Step(("virtual/os-headers",)),)),
     Stage(
         "libc",
         "everything is built against it",
-        # Gentoo's wants libraries at run time (libidn2) that are linked with a C library: it
-        # comes before them, with nothing but what it is built by. Until it is there, the
-        # prefix's compiler is the toolchain's with its own sysroot (see toolchain.py).
+        # Gentoo's glibc needs libraries at run time (libidn2) that are linked with a C library.
+        # It comes before them, with only its build dependencies. Until then, the prefix's
+        # compiler uses the toolchain's own sysroot (see toolchain/tools.py).
         (
             Step((LIBC,), ("--onlydeps", "--onlydeps-with-rdeps=n")),
             Step((LIBC,), ("--nodeps",)),
@@ -76,13 +75,13 @@ STAGES = (
     Stage(
         "runtime",
         "nearly everything is linked with it",
-        # Then what the C library wants at run time, linked with both.
+        # Then the run-time dependencies of the C library, linked with both.
         (
             Step(("prefix/gcc-runtime",)),
             Step(("virtual/libc",), ("--deep", "--with-bdeps=n")),
         ),
     ),
-    Stage("system", "what the profile takes for granted", (Step(("@system",)),)),
+    Stage("system", "packages that the profile assumes", (Step(("@system",)),)),
     Stage(
         "final",
         "what programs need to run",
@@ -95,8 +94,8 @@ STAGES = (
 def stages(prefix: Prefix) -> tuple[Stage, ...]:
     """Return the stages of this prefix, in order.
 
-    A prefix with an imported C library is for trials, and builds what @system has when
-    it is needed. ``with_gcc`` puts a compiler into staging.
+    A prefix with an imported C library is for trials; it builds packages of @system only
+    when they are needed. ``with_gcc`` puts a compiler into staging.
     """
     if prefix.bootstrap == NO_PACKAGES:
         return ()
@@ -104,7 +103,7 @@ def stages(prefix: Prefix) -> tuple[Stage, ...]:
     if prefix.bootstrap == "import":
         own = [_with_libc(stage, IMPORTED_LIBC) for stage in own]
     if prefix.with_gcc:
-        # Behind gcc's runtime, with which the libraries that gcc needs are linked.
+        # After gcc's runtime, because gcc's dependencies are linked with it.
         own = [
             replace(s, steps=(*s.steps, Step((GCC,)))) if s.name == "runtime" else s for s in own
         ]
@@ -112,7 +111,7 @@ def stages(prefix: Prefix) -> tuple[Stage, ...]:
 
 
 def _with_libc(stage: Stage, libc: str) -> Stage:
-    """Return the stage with that package where it has the C library."""
+    """Return the stage with ``libc`` in place of the C library."""
     steps = (
         replace(step, atoms=tuple(libc if atom == LIBC else atom for atom in step.atoms))
         for step in stage.steps
@@ -121,36 +120,38 @@ def _with_libc(stage: Stage, libc: str) -> Stage:
 
 
 def check_names(first: str | None, until: str | None) -> None:
-    """Raise :class:`UsageError` for a name that is no stage's, and for the wrong order."""
+    """Raise :class:`UsageError` for an unknown stage and for the wrong order."""
     names = [stage.name for stage in STAGES]
     for name in (first, until):
         if name is not None and name not in names:
-            raise UsageError(f"there is no stage {name!r}", hint=f"Choose: {', '.join(names)}.")
+            raise UsageError(
+                f"there is no stage {name!r}", hint=f"Choose one of: {', '.join(names)}."
+            )
     if first and until and names.index(first) > names.index(until):
         raise UsageError(
-            f"stage {first} comes after {until}: there is nothing from the one until the other",
-            hint=f"The order is: {', '.join(names)}.",
+            f"stage {first} comes after stage {until}, so there is no stage to run",
+            hint=f"Use this order: {', '.join(names)}.",
         )
 
 
 def check_first(prefix: Prefix, first: str | None) -> None:
-    """Raise :class:`UsageError` where stages before ``first`` are not done.
+    """Raise :class:`UsageError` if stages before ``first`` are not done.
 
-    emerge would do their work as that of dependencies, in whatever order and with any
-    compiler.
+    emerge would install their packages as dependencies, in another order and with the
+    wrong compiler.
     """
     names = [stage.name for stage in stages(prefix)]
     if first is None or not names:
         return
     if first not in names:
         raise UsageError(
-            f"{prefix.id} has no stage {first}, with --bootstrap={prefix.bootstrap}",
-            hint=f"Choose: {', '.join(names)}.",
+            f"{prefix.id} has no stage {first} because of --bootstrap={prefix.bootstrap}",
+            hint=f"Choose one of: {', '.join(names)}.",
         )
     if undone := [n for n in names[: names.index(first)] if n not in prefix.stages_done]:
         raise UsageError(
-            f"stage {first} cannot be the first: not done yet is {', '.join(undone)}",
-            hint=f"Begin with --from {undone[0]}, or leave --from out to go on where it stopped.",
+            f"stage {first} cannot be the first: earlier stages are not done: {', '.join(undone)}",
+            hint=f"Start with --from {undone[0]}, or omit --from to continue.",
         )
 
 
@@ -178,11 +179,11 @@ def bootstrap(
     until: str | None = None,
     update: bool = False,
 ) -> Prefix:
-    """Run the stages that are left; return the prefix with its record brought up to date.
+    """Run the remaining stages; return the prefix with its updated record.
 
-    Stages that are done and named by ``first`` are done again: built again or, with
-    ``update``, brought up to date. :class:`BuildError` names the stage, the package and
-    the log.
+    From ``first`` on, finished stages run again; they rebuild their packages or, with
+    ``update``, update them. Raise :class:`BuildError`, which names the stage, the package
+    and the log, if a stage fails.
     """
     check_first(prefix, first)
     left = list(pending(prefix, first=first, until=until))
@@ -203,7 +204,7 @@ def is_complete(prefix: Prefix) -> bool:
 def run_stage(
     prefix: Prefix, stage: Stage, *, label: str, say: Progress, update: bool = False
 ) -> None:
-    """Run one stage; its output goes to a log, and ``say`` hears that it is alive."""
+    """Run one stage; write its output to a log and report to ``say`` while it runs."""
     log = prefix.staging.logdir / f"bootstrap-{stage.name}.log"
     say(f"{label}; log: {log}")
     started = time.time()
@@ -219,7 +220,7 @@ def run_stage(
 def commands(prefix: Prefix, stage: Stage, *, update: bool = False) -> list[list[str]]:
     """Return the command lines of a stage, each of this program's emerge.
 
-    A stage that was begun goes on; one that is done is done again.
+    A started stage continues; a finished one runs again.
     """
     if stage.name not in prefix.stages_done:
         steps = [(("--noreplace", *step.options), step.atoms) for step in stage.steps]
@@ -243,7 +244,7 @@ _EMERGING = re.compile(
 
 
 def _current(log: Path) -> str:
-    """Return what emerge is at, for people to see: ``package 2 of 7, sys-libs/glibc-2.36,``."""
+    """Return emerge's current package for messages: ``package 2 of 7, sys-libs/glibc-2.36,``."""
     found = None
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
         found = _EMERGING.match(line) or found
@@ -251,7 +252,7 @@ def _current(log: Path) -> str:
 
 
 def elapsed(seconds: float) -> str:
-    """Return a duration as people write it: ``42 s``, ``3 min 07 s``."""
+    """Return a duration for messages: ``42 s``, ``3 min 07 s``."""
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
@@ -261,17 +262,17 @@ def _failure(prefix: Prefix, stage: Stage, log: Path, code: int, started: float)
     build_log = newest_log(prefix.staging.tmpdir, started)
     return BuildError(
         f"stage {stage.name} failed at {package.rstrip(',')}; the log is {build_log or log}",
-        hint="Put right what the log says, then run the same command again: it continues here."
+        hint="Fix the error in the log, then run the same command again to continue this stage."
         f"{last_words(log)}",
         exit_code=min(code, 1),
     )
 
 
 def newest_log(tmpdir: Path, since: float) -> Path | None:
-    """Return the build log of the package that failed last, None when none has.
+    """Return the build log of the package that failed last, or ``None``.
 
-    Portage leaves the build directory of a package that failed, with its log or a link
-    to where PORT_LOGDIR has it, and removes those of others.
+    Portage keeps the build directory of a failed package, with its log or a link into
+    PORT_LOGDIR, and removes the build directories of other packages.
     """
     logs = [log for log in tmpdir.glob("portage/*/*/temp/build.log") if _mtime(log) >= since - 1]
     return Path(os.path.realpath(max(logs, key=_mtime))) if logs else None
@@ -285,7 +286,7 @@ def _mtime(path: os.PathLike[str]) -> float:
 
 
 def last_words(log: Path) -> str:
-    """Return the line of the log in which a tool of this program said what is wrong."""
+    """Return the last error line in the log, or an empty string."""
     lines: Sequence[str] = log.read_text(encoding="utf-8", errors="replace").splitlines()
     said = [line.strip() for line in lines if line.startswith(("!!! ", "ERROR: "))]
-    return f" It says: {said[-1].lstrip('! ')}" if said else ""
+    return f" The log says: {said[-1].lstrip('! ')}" if said else ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Removing a prefix: exactly what was created for it."""
+"""Remove a prefix, and only the files that were created for it."""
 
 from __future__ import annotations
 
@@ -31,9 +31,8 @@ def uninstall(
 ) -> None:
     """Remove a prefix: its directories, its wrappers and every trace.
 
-    It is found by its name, or by its staging directory. Only what has a record of this
-    program's is removed; :class:`PrefixError` when the record says anything else than
-    what was given.
+    The name or the staging directory identifies it. Remove only directories with a prefix
+    record. Raise :class:`PrefixError` if the record contradicts the arguments.
     """
     where = os.path.realpath(staging_dir) if staging_dir else name or ""
     known = None if staging_dir else board
@@ -47,7 +46,7 @@ def uninstall(
 def _refuse_another(
     prefix: Prefix, name: str | None, board: str | None, eprefix: str | None
 ) -> None:
-    """Raise :class:`PrefixError` when the prefix that was found is not the one that was meant."""
+    """Raise :class:`PrefixError` if the arguments contradict the found prefix."""
     path = eprefix and (eprefix.rstrip("/") or "/")
     meant = {"name": name, "board": board, "path": path}
     found = {"name": prefix.name, "board": prefix.board.name, "path": prefix.eprefix}
@@ -57,20 +56,20 @@ def _refuse_another(
         if said is not None and said != found[what]:
             raise PrefixError(
                 f"the {what} of the prefix in {prefix.staging_dir} is {found[what]}, not {said}",
-                hint=f"Nothing was removed; the prefix there is {prefix.id} at {prefix.eprefix}.",
+                hint=f"Name {prefix.id} at {prefix.eprefix} to remove it; nothing was removed.",
             )
 
 
 def _refuse_unrecorded(name: str, board: str | None) -> None:
-    """Raise :class:`PrefixError` for directories at a prefix's place that are no prefix."""
+    """Raise :class:`PrefixError` for a directory at a prefix's path without a record."""
     sdk = detect_sdk()
     boards = [board_of(board)] if board else BOARDS.values()
     places = [Path(name)] if "/" in name else [sdk.staging_dir(known, name) for known in boards]
     for directory in places:
         if not _has_record(directory) and (words := whose(directory)):
             raise PrefixError(
-                f"{directory} has no record of this program's{words}",
-                hint="Remove it by what has made it, or yourself.",
+                f"{directory} has no prefix record{words}",
+                hint="Remove it with the program that created it, or by hand.",
             )
 
 
@@ -79,19 +78,19 @@ def _has_record(directory: Path) -> bool:
 
 
 def whose(directory: Path) -> str:
-    """Return words that say whose directory this is, where that can be seen."""
+    """Return words that name the owner of a directory, if its make.conf shows it."""
     for make_conf in _make_confs(directory / "root"):
         if (staging := _staging_of(make_conf)) is None:
-            return " (it looks like one that the shell version made)"
+            return " (it looks like a prefix of the shell version)"
         if staging:
             return f" (it is the final root of the prefix in {staging})"
     return ""
 
 
 def _staging_of(make_conf: Path) -> str | None:
-    """Return whose make.conf it says it is: a staging directory, '' for none.
+    """Return the staging directory that a make.conf names, or an empty string.
 
-    ``None`` for one that this program did not write.
+    Return ``None`` if this program did not write the file.
     """
     text = make_conf.read_text(encoding="utf-8", errors="replace")
     if GENERATED not in text:
@@ -107,12 +106,12 @@ def _make_confs(root: Path, depth: int = 4) -> Iterator[Path]:
 
 
 def remove(prefix: Prefix, *, say: Progress = NO_PROGRESS) -> None:
-    """Remove what was created for ``prefix``, the record last."""
+    """Remove the files of ``prefix``, the record last."""
     sdk = detect_sdk()
     with filesystem_errors(prefix.staging_dir):
         if not (own := has_own_final(prefix)):
             say.warn(f"{prefix.final_dir} stays{whose(prefix.final_dir)}")
-        directories = list(_removable(prefix, final=own))  # all, before the first goes
+        directories = list(_removable(prefix, final=own))  # check all before removing any
         for wrapper in files.remove(prefix):
             say(f"removed {wrapper}")
         for directory in directories:
@@ -122,10 +121,10 @@ def remove(prefix: Prefix, *, say: Progress = NO_PROGRESS) -> None:
 
 
 def has_own_final(prefix: Prefix) -> bool:
-    """Return whether the final root is this prefix's, by what its make.conf says.
+    """Return whether the final root belongs to this prefix, according to its make.conf.
 
-    It is when there is none: that of a prefix that is half made, or half removed.
-    Staging may have been moved; then its old place is no prefix any more.
+    It does if there is no make.conf, because a partial prefix may lack it. It also does if
+    staging was moved and its old path does not have a record.
     """
     make_conf = prefix.final.config_dir / "make.conf"
     if not make_conf.is_file():
@@ -141,8 +140,8 @@ def _removable(prefix: Prefix, *, final: bool) -> Iterator[Path]:
     for directory in (*([prefix.final_dir] if final else []), prefix.staging_dir):
         if directory.is_symlink():
             raise PrefixError(
-                f"{directory} is a symbolic link, not the directory that was made",
-                hint="Remove the link, or what it leads to, yourself.",
+                f"{directory} is a symbolic link, not the original directory",
+                hint="Remove the link or its target by hand.",
             )
         if directory.exists():
             _refuse_mounts(directory)
@@ -158,15 +157,15 @@ def _refuse_mounts(directory: Path) -> None:
 
 
 def _mount_points(mountinfo: bytes) -> Iterator[bytes]:
-    """Yield where something is mounted; proc(5): white space and backslashes are octal there."""
+    """Yield the mount points; white space and backslashes are octal in them, see proc(5)."""
     for line in mountinfo.rstrip(b"\n").split(b"\n"):
         yield re.sub(rb"\\([0-7]{3})", lambda m: bytes([int(m[1], 8)]), line.split(b" ")[4])
 
 
 def _refuse_other_file_systems(directory: Path) -> None:
-    """Look at every directory that is going to be removed, whatever is said of mounts.
+    """Check the device of every directory to remove, in addition to the mount table.
 
-    Directories only: on overlayfs a file may say that it is of the file system below.
+    Check directories only: on overlayfs a file may have the device of the lower layer.
     """
     device = directory.lstat().st_dev
     for where, _, _ in os.walk(directory):

@@ -20,7 +20,7 @@ from flatcar_prefix.system.places import detect_sdk
 
 
 def _found_again(prefix: Prefix) -> Prefix:
-    """Return the prefix with the repositories that its checkout has by now."""
+    """Return the prefix with the current repositories of its checkout."""
     sdk = detect_sdk(scripts_dir=Path(prefix.scripts_dir) if prefix.scripts_dir else None)
     found, main = repos.find(sdk.scripts_dir)
     top = repos.PREFIX_OVERLAY_PRIORITY
@@ -40,7 +40,7 @@ def update(
 ) -> Prefix:
     """Bring an existing prefix up to date: its configuration, then stage after stage.
 
-    Returns the prefix as it is then; :class:`BuildError` when a stage fails.
+    Return the updated prefix. Raise :class:`BuildError` if a stage fails.
     """
     bootstrapping.check_names(first, until)
     with locked_prefix(prefix), filesystem_errors(prefix.staging_dir):

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The repositories that a Gentoo build host, such as the SDK, reads by itself.
 
-Portage's own repos.conf has a ``[gentoo]`` at a place where the SDK has nothing. It is read
-for the build host and for every other root, no later section takes it away again, and each
-command complains of it. ``PORTAGE_REPOSITORIES``, see portage(5), stands in for all
-repos.conf of all roots: there the prefix's own text is given, so that prefix and build host
-know the same repositories, as they do on a machine that is not Gentoo.
+Portage's own repos.conf has a ``[gentoo]`` section whose location does not exist in the SDK.
+Portage reads it for the build host and for every other root. No later section can remove it,
+and each command warns about it. ``PORTAGE_REPOSITORIES``, see portage(5), replaces all
+repos.conf files of all roots. It carries the prefix's own repos.conf text, so the prefix and
+the build host use the same repositories, as on a machine that is not Gentoo.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ PROFILE = Path("/etc/portage/make.profile")
 def repository_variables(
     repositories: Sequence[Repository], main_repo: str, *, profile: Path = PROFILE
 ) -> dict[str, str]:
-    """Return the variables that tell a Gentoo build host the repositories of a prefix.
+    """Return the variables that pass the prefix's repositories to a Gentoo build host.
 
-    The result is empty where the build host's ``profile`` lies in another checkout: the
-    build host cannot be loaded with the repositories of the prefix and keeps its own.
+    The result is empty if the build host's ``profile`` lies in another checkout. Portage
+    cannot load such a build host with the prefix's repositories, so it keeps its own.
     """
     if not _is_in_one_of(repositories, profile):
         return {}
     text = repos_conf(repositories, main_repo=main_repo)
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-    # Behind a line end of its own, so that a script may indent the lines, all alike.
+    # Each line starts with a line end, so that a script can indent all lines alike.
     return {"PORTAGE_REPOSITORIES": "".join(f"\n{line}" for line in lines)}
 
 

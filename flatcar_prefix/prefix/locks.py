@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What stands around the steps that change a prefix: one at a time, and clear errors."""
+"""Locks around the steps that change a prefix."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from flatcar_prefix.system.places import Sdk, detect_sdk
 
 @contextmanager
 def locked(sdk: Sdk, name: str, board: Board, *directories: Path) -> Iterator[None]:
-    """Within, no other process sets up, changes or removes this prefix.
+    """Keep other processes from setting up, changing or removing this prefix.
 
-    Nor anything else in its ``directories``, which a prefix of another name might have
-    been given, too. Portage's locks; :class:`PrefixError` at once when somebody else is
-    at it.
+    The locks also cover its ``directories``, because a prefix with another name may use
+    them too. They are Portage's locks. Raise :class:`PrefixError` at once if another
+    process holds one.
     """
     places = {_lock_name(directory): os.fspath(directory) for directory in directories}
     held = sdk.state_dir / "locks"
@@ -36,7 +36,7 @@ def locked(sdk: Sdk, name: str, board: Board, *directories: Path) -> Iterator[No
 
 
 def _lock_name(directory: Path) -> str:
-    """Return what the lock of a directory is called, by whatever path it is reached."""
+    """Return the lock name of a directory, the same for every path to it."""
     return "dir-" + hashlib.sha256(os.fsencode(os.path.realpath(directory))).hexdigest()[:32]
 
 
@@ -51,8 +51,8 @@ def _lock(path: Path, what: str) -> Iterator[None]:
             lock = lockfile(os.fspath(path), wantnewlockfile=1, flags=os.O_NONBLOCK)
         except TryAgain:
             raise PrefixError(
-                f"another program is at work on {what}",
-                hint="Wait for it to end, or end it; then run the same command again.",
+                f"{what} is locked by another program",
+                hint="Wait for that program to end or stop it, then run the same command again.",
             ) from None
     try:
         yield
@@ -61,5 +61,5 @@ def _lock(path: Path, what: str) -> Iterator[None]:
 
 
 def locked_prefix(prefix: Prefix) -> AbstractContextManager[None]:
-    """Return :func:`locked` for a prefix that is there."""
+    """Return :func:`locked` for an existing prefix."""
     return locked(detect_sdk(), prefix.name, prefix.board, prefix.staging_dir, prefix.final_dir)

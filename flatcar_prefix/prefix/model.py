@@ -26,7 +26,7 @@ KINDS = ("staging", "final")
 
 @dataclass(frozen=True)
 class Toolchain:
-    """Who compiles for the board; see :mod:`flatcar_prefix.toolchain.find` for how it is found."""
+    """The compiler for a board; :mod:`flatcar_prefix.toolchain.find` finds it."""
 
     kind: str
     """``host``, ``sdk`` or ``board``."""
@@ -34,14 +34,14 @@ class Toolchain:
     """The raw C compiler, without the prefix's sysroot."""
     cxx: str
     binutils_prefix: str
-    """What ``ar``, ``ld``, ... are preceded by, e.g. ``x86_64-linux-gnu-``."""
+    """The prefix of the names of ``ar``, ``ld``, ..., e.g. ``x86_64-linux-gnu-``."""
     sysroot: str
-    """The toolchain's own sysroot; empty when it is the compiler's default one."""
+    """The toolchain's own sysroot; empty if it is the compiler's default sysroot."""
     version: str
-    """First line of what the compiler says of its version."""
+    """First line of the compiler's ``--version`` output."""
     libc_version: str = ""
     multilib: str = "lib"
-    """The directory of libraries that the compiler itself would look in, ``lib`` or ``lib64``."""
+    """The compiler's default library directory, ``lib`` or ``lib64``."""
     cbuild: str = "x86_64-pc-linux-gnu"
     clang: bool = False
     clang_cc: str = ""
@@ -66,27 +66,27 @@ class Prefix:
     depcachedir: Path
     toolchain: Toolchain
     profile: str
-    """``repo:path`` of the profile, or ``composed`` for one made of two."""
+    """``repo:path`` of the profile, or ``composed`` for a profile with two parents."""
     bootstrap: str = "source"
-    """Where the C library comes from: ``source``, ``import`` or ``none``."""
+    """The origin of the C library: ``source``, ``import`` or ``none``."""
     native_host: bool = False
-    """Whether the build host is Gentoo, such as the SDK, and speaks for itself."""
+    """Whether the build host is Gentoo, such as the SDK, and uses its own configuration."""
     username: str = "root"
     groupname: str = "root"
     wrapper_dir: Path = Path("/usr/local/bin")
     stages_done: tuple[str, ...] = ()
     complete: bool = False
     created: float = 0.0
-    """When it was set up first, in seconds since the epoch."""
+    """The time of the first set-up, in seconds since the epoch."""
     written_by: str = __version__
     scripts_dir: str = ""
-    """The checkout whose repositories are used; they are looked for again by an update."""
+    """The checkout that provides the repositories; an update searches it again."""
     with_gcc: bool = False
-    """Whether staging has a compiler of its own."""
+    """Whether staging contains a compiler."""
 
     @property
     def id(self) -> str:
-        """What wrappers and messages call it: ``<name>-<board>``."""
+        """The name in wrappers and messages: ``<name>-<board>``."""
         return f"{self.name}-{self.board.name}"
 
     @property
@@ -95,12 +95,12 @@ class Prefix:
 
     @property
     def host_dir(self) -> Path:
-        """The build host's configuration root, where the build host is not Gentoo."""
+        """The build host's configuration root on a machine that is not Gentoo."""
         return self.staging_dir / "host"
 
     @property
     def tools_dir(self) -> Path:
-        """Tools that builds find first in PATH, and that a user's PATH never holds."""
+        """Tools that come first in the PATH of builds and never appear in a user's PATH."""
         return self.staging_dir / "tools" / "bin"
 
     @cached_property
@@ -114,21 +114,21 @@ class Prefix:
         return Root(self, "final", self.final_dir)
 
     def root(self, kind: str) -> Root:
-        """Return the root of that kind, ``staging`` or ``final``."""
+        """Return the ``staging`` or the ``final`` root."""
         if kind not in KINDS:
             raise UsageError(f"there is no root {kind!r}", hint="Choose staging or final.")
         return self.staging if kind == "staging" else self.final
 
     def wrapper(self, tool: str) -> Wrapper:
-        """Return the wrapper of ``tool``, to be run from Python.
+        """Return the wrapper of ``tool``, for use from Python.
 
-        :class:`PrefixError` when the prefix has no such wrapper.
+        Raise :class:`PrefixError` if the prefix does not have this wrapper.
         """
         wrapper = Wrapper(self, tool)
         if not wrapper.path.exists():
             raise PrefixError(
                 f"{wrapper.path} does not exist",
-                hint=f"Run: flatcar-prefix wrappers {self.id} --list; it shows the tools.",
+                hint=f"Run `flatcar-prefix wrappers {self.id} --list` to see the tools.",
             )
         return wrapper
 
@@ -147,14 +147,14 @@ class Wrapper:
 
     @property
     def short_path(self) -> Path:
-        """The name without the board: it is the wrapper of the board that was set up first."""
+        """The name without the board; it runs the wrapper of the board that was set up first."""
         return self.prefix.wrapper_dir / f"{self.name}-prefix-{self.prefix.name}"
 
     def run(
         self, *args: str, check: bool = False, capture: bool = True
     ) -> subprocess.CompletedProcess[str]:
         """Run the wrapper with ``args`` and return the finished process."""
-        # Imported here: emerge's own wrapper loads this module and starts no process by it.
+        # Imported here: emerge's wrapper loads this module and does not start processes.
         from flatcar_prefix.system import process
 
         return process.run([self.path, *args], check=check, capture=capture)
@@ -197,15 +197,15 @@ class Root:
         return self.directory / "tmp"
 
     def below(self, target_path: str | Path) -> Path:
-        """Return where a path of the target machine lies on this one."""
+        """Return the location of a target path on this machine."""
         return self.path / os.fspath(target_path).lstrip("/")
 
     def environment(self) -> dict[str, str]:
         """Return the variables that point Portage at this root, and nothing else.
 
-        ``PORTAGE_OVERRIDE_EPREFIX`` is the build host's own configuration root, on a
-        machine that is not Gentoo. For ``PORTAGE_REPOSITORIES`` on one that is, see
-        :mod:`flatcar_prefix.prefix.environment`.
+        On a machine that is not Gentoo, ``PORTAGE_OVERRIDE_EPREFIX`` names the build host's
+        configuration root. On Gentoo, :mod:`flatcar_prefix.prefix.environment` describes
+        ``PORTAGE_REPOSITORIES``.
         """
         variables = {
             "ROOT": os.fspath(self.path),
@@ -234,9 +234,9 @@ class Root:
         return self.trees["vartree"].dbapi
 
     def contents(self, cpv: str) -> list[Path]:
-        """Return the paths of the files of an installed package, on this machine.
+        """Return the paths on this machine of an installed package's files.
 
-        They are what CONTENTS of ``portage.dbapi.vartree.dblink`` lists.
+        The VDB file CONTENTS lists them; ``portage.dbapi.vartree.dblink`` reads it.
         """
         from portage.dbapi.vartree import dblink
         from portage.versions import catsplit

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Directories that any Linux system has: no prefix can be one of them."""
+"""Names and paths that a prefix can have."""
 
 from __future__ import annotations
 
@@ -23,24 +23,23 @@ SHARED = frozenset(
     + [f"/usr/local/{name}" for name in (*_IN_USR, "etc", "man")]
     + [f"/var/{name}" for name in _IN_VAR]
 )
-"""What everybody's files are in, see the Filesystem Hierarchy Standard 3.0 and hier(7): an
-image that brings such a directory would lie over all that the system has there. A directory
-of one's own in one of them is something else."""
+"""Shared directories, see the Filesystem Hierarchy Standard 3.0 and hier(7). An image with
+such a directory would hide all system files in it. A subdirectory of one is permitted."""
 
 NEVER_BELOW: Mapping[str, str] = {
-    "/proc": "is the kernel's",
-    "/sys": "is the kernel's",
-    "/dev": "is the kernel's",
+    "/proc": "belongs to the kernel",
+    "/sys": "belongs to the kernel",
+    "/dev": "belongs to the kernel",
     "/run": "is cleared at boot",
     "/tmp": "is cleared at boot",
-    "/etc": "is the configuration of one machine",
-    "/boot": "is what that machine starts from",
+    "/etc": "holds the configuration of one machine",
+    "/boot": "belongs to the boot loader",
 }
-"""Where nothing that was shipped would be found again, and why."""
+"""Directories that cannot hold shipped files, and why."""
 
 
 def objection(path: str) -> str | None:
-    """Return what speaks against a prefix at an absolute path, ``None`` when nothing does."""
+    """Return the reason against a prefix at an absolute path, or ``None``."""
     if path in SHARED:
         return f"{path} is a top-level system directory"
     for parent in PurePosixPath(path).parents:
@@ -52,38 +51,39 @@ def objection(path: str) -> str | None:
 _NAME = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._+-]{0,63}")
 
 
-# Nothing that anything on the way takes for something else: ``,`` divides the words of -Wl,
-# ``%`` is a placeholder in repos.conf, ``=`` ends a name, ``@`` and ``~`` are for sed and sh.
+# Only characters that no tool interprets: ``,`` divides the words of -Wl, ``%`` is a
+# placeholder in repos.conf, ``=`` ends a name, ``@`` and ``~`` are special to sed and sh.
 _EPREFIX = re.compile(r"(/[A-Za-z0-9._+-]+)+")
 
 
 def check_name(name: str) -> str:
-    """Return ``name`` when it can name a prefix, else raise :class:`UsageError`."""
+    """Return ``name`` if it is a valid prefix name, else raise :class:`UsageError`."""
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f"{name!r} cannot be the name of a prefix",
-            hint="Use 1 to 64 of A-Z a-z 0-9 . _ + -, not beginning with a dot or a dash.",
+            f"the prefix name {name!r} is not valid",
+            hint="Use 1 to 64 characters of A-Z a-z 0-9 . _ + -, and do not start with . or -.",
         )
     return name
 
 
 def check_eprefix(eprefix: str, *, directories: Iterable[Path] = ()) -> str:
-    """Return ``eprefix`` without trailing slashes when a prefix can live there.
+    """Return ``eprefix`` without trailing slashes if it is a valid prefix path.
 
-    ``directories`` are those on the build machine that it must not lie inside of.
-    :class:`UsageError` otherwise.
+    The path must not lie inside any of ``directories`` on the build machine.
+    Raise :class:`UsageError` for an invalid path.
     """
     path = re.sub(r"(?<=.)/+$", "", eprefix)
-    hint = "Give an absolute directory such as /usr/local/my-stuff or /opt/my-stuff."
+    hint = "Choose an absolute directory such as /usr/local/my-stuff or /opt/my-stuff."
+    elsewhere = "Choose a directory such as /opt/my-stuff."
     if not path.startswith("/"):
         raise UsageError(f"the prefix path {eprefix!r} is not absolute", hint=hint)
     if not _EPREFIX.fullmatch(path) or {".", ".."} & set(path.split("/")):
         raise UsageError(
-            f"the prefix path {eprefix!r} has a part that cannot be in one",
-            hint=hint + " Its parts have A-Z a-z 0-9 . _ + - and are not '..'.",
+            f"the prefix path {eprefix!r} contains a character or part that is not allowed",
+            hint=hint + " Use only A-Z a-z 0-9 . _ + - in each part, and not '..'.",
         )
     if path.count("/") < 2:
-        raise UsageError(f"{path} is a top-level directory of every system", hint=hint)
+        raise UsageError(f"{path} is a top-level system directory", hint=elsewhere)
     for directory in directories:
         if Path(path) == directory or directory in Path(path).parents:
             raise UsageError(
@@ -91,5 +91,5 @@ def check_eprefix(eprefix: str, *, directories: Iterable[Path] = ()) -> str:
                 hint=hint,
             )
     if reason := objection(path):
-        raise UsageError(f"{reason}; a prefix cannot be there", hint=hint)
+        raise UsageError(f"{reason}; a prefix cannot be there", hint=elsewhere)
     return path

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What of a prefix stays on the machine that it was built on: rules, as data.
+"""Rules for the files of a prefix that stay on the build machine.
 
-The audit looks at none of it and images hold none of it, so both read it here.
+The audit skips these files and images omit them; both use these rules.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class Rule:
     """Files that are not shipped, and why.
 
     A pattern is relative to EPREFIX; ``*`` stays within one part of a path, ``**`` is
-    any number of parts. A pattern that matches a directory takes all of it.
+    any number of parts. A pattern that matches a directory includes its contents.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Rule:
 
 
 def rule_of(path: str, rules: Iterable[Rule]) -> str:
-    """Return the name of the first rule that takes ``path``, relative to EPREFIX; else empty."""
+    """Return the name of the first rule that matches ``path``, relative to EPREFIX, or ``""``."""
     return next((rule.name for rule in rules if rule.regex.fullmatch(path)), "")
 
 
@@ -66,7 +66,7 @@ def translate(pattern: str) -> str:
 
 PORTAGE = Rule(
     "portage",
-    "what Portage keeps about the prefix; nothing reads it at run time",
+    "Portage's own data; nothing reads it at run time",
     (
         "etc/portage",
         "etc/config-archive",
@@ -91,4 +91,4 @@ CACHE = Rule(
 )
 
 STAYING = (PORTAGE, CACHE)
-"""In the order in which they are tried."""
+"""The rules in matching order."""

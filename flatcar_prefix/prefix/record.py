@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The record file, by which a prefix describes itself."""
+"""The record file, which describes a prefix."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def to_record(prefix: Prefix) -> str:
 
 
 def from_record(text: str) -> Prefix:
-    """Return the prefix that a record describes; :class:`PrefixError` for a broken one."""
-    hint = "Remove the directories of the prefix, and set it up again."
+    """Return the prefix that a record describes; raise :class:`PrefixError` if it is broken."""
+    hint = "Remove the staging and final directories, then set the prefix up again."
     try:
         data = json.loads(text)
         if data.pop("format") > RECORD_FORMAT:
             raise PrefixError(
-                f"this prefix was made by a newer program, {data.get('written_by')}",
+                f"the prefix was created by a newer version, {data.get('written_by')}",
                 hint="Use that version, or recreate the prefix with --force.",
             )
         data["board"] = board(data["board"])
@@ -57,10 +57,10 @@ def _repository(data: dict[str, Any]) -> Repository:
 def read(staging_dir: Path) -> Prefix:
     """Return the prefix whose record is in ``staging_dir``.
 
-    By whatever path that is reached, the prefix is told by the path it was made with,
-    by which its wrappers know it, too. One that was moved is where it is now.
-    ``FileNotFoundError`` without a record; :class:`PrefixError` for the copy of a
-    prefix, which would speak for the original's final root and wrappers.
+    The returned prefix keeps the staging path of its creation, which its wrappers use, even
+    if ``staging_dir`` reaches the directory by another path. A moved prefix has its new path.
+    Raise ``FileNotFoundError`` without a record. Raise :class:`PrefixError` for a copy of a
+    prefix, because its record names the original's final root and wrappers.
     """
     prefix = from_record((staging_dir / RECORD_NAME).read_text(encoding="utf-8"))
     if prefix.staging_dir == staging_dir or is_same(prefix.staging_dir, staging_dir):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Finding the prefixes of this machine: by their records, wherever those are."""
+"""Find the prefixes of this machine by their records."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from flatcar_prefix.system.places import Sdk, detect_sdk
 
 
 def links_dir(sdk: Sdk) -> Path:
-    """Return where links to the staging directories at unusual places are."""
+    """Return the directory of links to staging directories at custom paths."""
     return sdk.state_dir / "prefixes"
 
 
 def remember(sdk: Sdk, prefix: Prefix) -> None:
-    """Note where a prefix is whose staging directory is not at its usual place."""
+    """Register a prefix whose staging directory is not at the default path."""
     links_dir(sdk).mkdir(parents=True, exist_ok=True)
     link = links_dir(sdk) / prefix.id
     link.unlink(missing_ok=True)
@@ -35,7 +35,7 @@ def _staging_dirs(sdk: Sdk) -> Iterator[Path]:
 
 
 def _entries(directory: Path) -> list[Path]:
-    """Return what is in a directory; nothing for one that this user may not look into."""
+    """Return the entries of a directory; none if this user cannot read it."""
     try:
         return sorted(directory.iterdir())
     except (FileNotFoundError, NotADirectoryError, PermissionError):
@@ -60,10 +60,10 @@ def list_prefixes(*, scripts_dir: Path | str | None = None) -> list[Prefix]:
 
 
 def load(name: str, *, board: str | None = None) -> Prefix:
-    """Return the prefix of that name.
+    """Return the prefix called ``name``.
 
-    Of several boards, the one set up first; ``name`` may also be ``<name>-<board>``, or
-    a staging directory. :class:`PrefixError` when there is none.
+    If several boards match, return the prefix that was set up first. ``name`` can also be
+    ``<name>-<board>`` or a staging directory. Raise :class:`PrefixError` if none matches.
     """
     if board is not None:
         board_of(board)
@@ -78,19 +78,21 @@ def load(name: str, *, board: str | None = None) -> Prefix:
         names = ", ".join(p.id for p in list_prefixes())
         raise PrefixError(
             f"there is no prefix {name!r}{f' for {board}' if board else ''}",
-            hint=f"There are: {names}." if names else "Make it: setup_prefix <name> <prefix path>.",
+            hint=f"Choose one of: {names}."
+            if names
+            else "Create it: setup_prefix <name> <prefix path>.",
         )
     return min(fitting, key=lambda p: p.created)
 
 
 def load_from(directory: Path | str) -> Prefix:
-    """Return the prefix in a staging directory; :class:`PrefixError` when there is none."""
+    """Return the prefix in a staging directory; raise :class:`PrefixError` without one."""
     try:
         return record.read(Path(os.path.realpath(directory)))
     except OSError as error:
         raise PrefixError(
             f"there is no prefix in {directory}: {error.strerror}",
-            hint="Name the staging directory of one, or see `flatcar-prefix list`.",
+            hint="Give the staging directory of a prefix, or run `flatcar-prefix list`.",
         ) from error
 
 

@@ -29,7 +29,7 @@ def _section(repository: Repository) -> str:
 
 
 def check_location(location: Path) -> str:
-    """Return the location as repos.conf spells it; ``ValueError`` when it cannot."""
+    """Return the location for repos.conf; raise ``ValueError`` if it cannot be written there."""
     text = os.fspath(location)
     comment = " #" in text or " ;" in text
     if not text.isprintable() or "%" in text or text != text.strip() or comment:

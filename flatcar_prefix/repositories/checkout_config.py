@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a checkout's own overlays ask of every prefix.
+"""Portage configuration that a checkout's overlays apply to every prefix.
 
-That is the prefix overlay's ``skel/etc/portage``, which the shell version copies into each
-root, and the others' ``coreos/config/portage``, which ``setup_board`` links into a board: here
-masks, keywords and the like are taken from it; repos.conf and the profile are this program's
-business. It is the patches that the SDK and its boards apply to packages.
-And it is what the checkout has deliberately left out of its subset of Gentoo, as its base
-profile says.
+The shell version copies the prefix overlay's ``skel/etc/portage`` into each root.
+``setup_board`` links the other overlays' ``coreos/config/portage`` into a board. This module
+takes masks, keywords and similar files from both; other modules write repos.conf and the
+profile. It also links the patches that the SDK and its boards apply, and reads from the base
+profile which packages the checkout leaves out of its subset of Gentoo.
 """
 
 from __future__ import annotations
@@ -26,20 +25,20 @@ SOURCES = (
     ("flatcar-overlay", "coreos/config/portage", "flatcar-"),
     ("prefix-overlay", "skel/etc/portage", "skel-"),
 )
-"""In which repository there is configuration, where, and how its files are called in a root.
-The SDK and its boards have that of the first two, what no profile can say."""
+"""The repository, the directory and the file name prefix of each configuration. The SDK and
+its boards use the first two, for settings that a profile cannot hold."""
 
 PATCHES = "coreos/user-patches"
-"""Where the overlay of Flatcar's own packages keeps patches, see portage(5)."""
+"""The directory of patches in the overlay of Flatcar's packages, see portage(5)."""
 
 BASE_PROFILE = "profiles/coreos/base"
-"""Where the overlay of Flatcar's own packages says what holds for all of its systems."""
+"""The base profile of all Flatcar systems, in the overlay of Flatcar's packages."""
 
 ENVIRONMENTS = "env"
-"""What package.env names: by these names, so unlike the rest under its own."""
+"""The files that package.env names; they keep their names."""
 
 ORIGIN = "# From "
-"""How each file begins that was taken from a checkout."""
+"""The first words of each file that comes from a checkout."""
 
 NOT_OF_A_PREFIX = frozenset(
     {
@@ -49,8 +48,8 @@ NOT_OF_A_PREFIX = frozenset(
         "virtual/mta",
     }
 )
-"""What ``@system`` of Gentoo's profiles asks for and no program of a prefix runs: documents,
-and what delivers mail or starts a system."""
+"""Packages in ``@system`` of Gentoo's profiles that a prefix does not use: documents, mail
+delivery and system start-up."""
 
 TAKEN = (
     "package.accept_keywords",
@@ -89,7 +88,7 @@ def _named(place: Path, prefixed: str) -> Iterator[tuple[str, Path]]:
 def write(config_dir: Path, prefix: Prefix) -> None:
     """Write the files and the link to the patches below a root's ``etc/portage``.
 
-    What stands there by the same name and is the user's stays.
+    A user's file of the same name stays.
     """
     for name, text in files(prefix).items():
         path = config_dir / name
@@ -100,7 +99,7 @@ def write(config_dir: Path, prefix: Prefix) -> None:
 
 
 def patches(repositories: Sequence[Repository]) -> Path | None:
-    """Return the directory that ``setup_board`` makes a board's ``patches``, if there is one."""
+    """Return the directory that ``setup_board`` links as a board's ``patches``, if it exists."""
     overlay = _overlay(repositories, "flatcar-overlay")
     place = overlay.location / PATCHES if overlay else None
     return place if place and place.is_dir() else None
@@ -126,7 +125,7 @@ def _text(path: Path, names: Mapping[str, str]) -> str:
 
 
 def current_names(repositories: Sequence[Repository]) -> dict[str, str]:
-    """Return what repositories are called here, by each name that they have gone by."""
+    """Return the current name of each repository, by each of its past and present names."""
     present = {r.name for r in repositories}
     return {
         name: next(n for n in names if n in present)
@@ -137,19 +136,19 @@ def current_names(repositories: Sequence[Repository]) -> dict[str, str]:
 
 
 def renamed(text: str, names: Mapping[str, str]) -> str:
-    """Return configuration with its ``::repository`` parts by their present names.
+    """Return configuration with the current names in its ``::repository`` parts.
 
-    Skeletons outlive renamings of repositories; Portage would take an atom with an
-    old name for one that matches nothing.
+    A skeleton can contain old names of repositories. An atom with an old name would not
+    match any package.
     """
     return re.sub(r"::([A-Za-z0-9_][A-Za-z0-9_-]*)", lambda m: f"::{names.get(m[1], m[1])}", text)
 
 
 def left_out(repositories: Sequence[Repository]) -> tuple[str, ...]:
-    """Return the packages, ``category/name-version``, that the checkout does without.
+    """Return the packages, ``category/name-version``, that the checkout leaves out.
 
-    Its base profile declares them as provided, and none of its repositories has them: what
-    depends on them could never be installed otherwise.
+    Its base profile declares them as provided, and no repository contains them. Packages
+    that depend on them could not be installed otherwise.
     """
     overlay = _overlay(repositories, "flatcar-overlay")
     if overlay is None:
@@ -159,16 +158,16 @@ def left_out(repositories: Sequence[Repository]) -> tuple[str, ...]:
 
 
 def provided(repositories: Sequence[Repository]) -> tuple[str, ...]:
-    """Return those of :func:`left_out` that a prefix does without, too.
+    """Return the packages of :func:`left_out` that a prefix leaves out, too.
 
-    What else an image of the system leaves out is an application's business: it would be
-    installed into final without what it needs, and nobody would say so.
+    Applications may need the other packages. If a prefix provided them, Portage would
+    install such applications into final without a dependency and without a warning.
     """
     return tuple(cpv for cpv in left_out(repositories) if _key(cpv) in NOT_OF_A_PREFIX)
 
 
 def build_host_use(repositories: Sequence[Repository]) -> str:
-    """Return the package.use that the checkout has for build hosts of its own, or nothing."""
+    """Return the checkout's package.use for build hosts, or an empty string."""
     overlay = _overlay(repositories, "flatcar-overlay")
     path = overlay.location / BASE_PROFILE / "package.use" if overlay else None
     return _text(path, current_names(repositories)) if path and path.is_file() else ""

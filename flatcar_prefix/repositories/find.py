@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Finding the ebuild repositories of a checkout, and in them the board's profile."""
+"""Find the ebuild repositories of a checkout."""
 
 from __future__ import annotations
 
@@ -18,37 +18,34 @@ ROLES = {
     "flatcar-overlay": ("flatcar-overlay", "coreos-overlay", "coreos"),
     "prefix-overlay": ("prefix-overlay", "prefix"),
 }
-"""What each repository is for, and by which names it has gone (profiles/repo_name)."""
-
+"""The role of each repository, and its past and present names (profiles/repo_name)."""
 
 TOOLCHAIN_ROLE = "prefix-toolchain"
-"""The one repository that always is this program's: what stands between a toolchain and a
-prefix, such as the packages of an imported C library and of gcc's runtime."""
-
+"""The repository that always comes with this program. It has the packages between a toolchain
+and a prefix, such as an imported C library and gcc's runtime."""
 
 PLACES = ("repos", "sdk_container/src/third_party")
-"""Where a scripts checkout keeps them, the preferred layout first."""
-
+"""The repository directories of a scripts checkout, the preferred layout first."""
 
 PREFIX_TOOLCHAIN_PRIORITY = 900
 
-
 PREFIX_OVERLAY_PRIORITY = 1000
-"""Above all that the checkout has; custom overlays come above it, one by one."""
+"""Higher than all other repositories of the checkout; custom overlays have higher priorities."""
 
 
 def read_repository(location: Path) -> Repository:
     """Return the repository at ``location`` as Portage reads it (layout.conf, repo_name).
 
-    :class:`PrefixError` for what is none, or has no name, or a place that repos.conf
-    cannot name.
+    Raise :class:`PrefixError` if it is not a repository, has no name, or has a path that
+    repos.conf cannot hold.
     """
     portage_api.import_portage()
     from portage.repository.config import RepoConfig
 
     if not location.is_dir():
         raise PrefixError(
-            f"there is no repository at {location}", hint="Name a directory with ebuilds in it."
+            f"there is no repository at {location}",
+            hint="Give the directory of an ebuild repository.",
         )
     _refuse_unspellable(location)
     config = RepoConfig(None, {"location": os.fspath(location)})
@@ -70,17 +67,16 @@ def _refuse_unspellable(location: Path) -> None:
         check_location(location)
     except ValueError as error:
         raise UsageError(
-            str(error), hint="Name a directory without percent sign, line end, ' #' and ' ;'."
+            str(error), hint="Choose a directory without percent sign, line end, ' #' and ' ;'."
         ) from error
 
 
 def find(scripts_dir: Path) -> tuple[tuple[Repository, ...], str]:
     """Return the repositories of a checkout, in ascending priority, and the main one's name.
 
-    They are known by ``profiles/repo_name``, not by the directory's name. Where a
-    checkout has one in both layouts, as during the move from one to the other, the
-    preferred layout's is taken. :class:`PrefixError` when one is missing or there are
-    two of a name.
+    ``profiles/repo_name`` identifies them, not the directory's name. If a checkout has a
+    repository in both layouts, use the one in the preferred layout. Raise
+    :class:`PrefixError` if one is missing or two have the same name.
     """
     places = [list(_read_all(scripts_dir / place)) for place in PLACES]
     by_role = {role: _pick(places, role, names, scripts_dir) for role, names in ROLES.items()}
@@ -92,7 +88,7 @@ def find(scripts_dir: Path) -> tuple[tuple[Repository, ...], str]:
 
 
 def _toolchain_repository(scripts_dir: Path) -> Repository:
-    """Return the checkout's own copy, as this program's checkout has, or this program's."""
+    """Return the checkout's copy of the repository, or the copy that this program contains."""
     own = [base / "repos" / TOOLCHAIN_ROLE for base in (scripts_dir, data_dir())]
     location = next((path for path in own if path.is_dir()), own[-1])
     return replace(read_repository(location), priority=PREFIX_TOOLCHAIN_PRIORITY)
@@ -122,7 +118,7 @@ def _pick(
     if not fitting:
         raise PrefixError(
             f"{scripts_dir} has no repository named {' or '.join(names)}",
-            hint=f"Name a checkout by --scripts_dir that has {role} below {' or '.join(PLACES)}.",
+            hint=f"Use a --scripts_dir that has {role} below {' or '.join(PLACES)}.",
         )
     if len(fitting) > 1:
         where = " and ".join(os.fspath(r.location) for r in fitting)
@@ -133,9 +129,9 @@ def _pick(
 
 
 def _with_masters(repositories: Iterable[Repository], main: str) -> Iterator[Repository]:
-    """Yield them with masters: an overlay that has none by its own word has the main repository.
+    """Yield the repositories with masters; an overlay without one gets the main repository.
 
-    This program's own repository has no master, so that it serves any main repository.
+    This program's own repository has no master, so it works with any main repository.
     """
     for repository in repositories:
         if repository.name in (main, TOOLCHAIN_ROLE) or repository.masters:
@@ -146,10 +142,10 @@ def _with_masters(repositories: Iterable[Repository], main: str) -> Iterator[Rep
 
 
 def _refuse_silent(repository: Repository, main: str) -> None:
-    """Raise :class:`PrefixError` for an overlay that says nothing of masters.
+    """Raise :class:`PrefixError` for an overlay whose layout.conf does not set masters.
 
-    Portage takes the main repository then, and complains on every command; neither
-    repos.conf nor any setting keeps it from that.
+    Portage then uses the main repository and warns on every command. No setting turns
+    this warning off.
     """
     from portage.repository.config import parse_layout_conf
 
@@ -157,7 +153,7 @@ def _refuse_silent(repository: Repository, main: str) -> None:
     if layout["masters"] is None:
         raise PrefixError(
             f"the repository {repository.name} at {repository.location} does not name its masters",
-            hint=f"Write into {repository.location}/metadata/layout.conf: masters = {main}",
+            hint=f"Add this line to {repository.location}/metadata/layout.conf: masters = {main}",
         )
 
 
@@ -166,8 +162,8 @@ def add_overlays(
 ) -> tuple[Repository, ...]:
     """Return the repositories with further overlays above them, the last one highest.
 
-    :class:`PrefixError` for one without a name, a name that is taken, a master that is
-    missing, or no word on masters.
+    Raise :class:`PrefixError` for an overlay without a name, with a name in use, with a
+    missing master, or without a masters setting.
     """
     result = list(repositories)
     top = max((r.priority or 0 for r in repositories), default=PREFIX_OVERLAY_PRIORITY)
@@ -191,13 +187,13 @@ def _refuse_clash(overlay: Repository, others: Sequence[Repository]) -> None:
 
 
 def check_masters(repositories: Sequence[Repository]) -> None:
-    """Raise :class:`PrefixError` when a repository names a master that is not there."""
+    """Raise :class:`PrefixError` if a repository names a missing master."""
     names = {name for r in repositories for name in (r.name, *r.aliases)}
     for repository in repositories:
         for master in repository.masters:
             if master not in names:
                 raise PrefixError(
-                    f"the repository {repository.name} needs {master}, which is not there",
-                    hint="Add that repository by --custom_ebuild_overlays, or correct "
+                    f"the repository {repository.name} needs its master {master}, which is missing",
+                    hint="Add that repository with --custom_ebuild_overlays, or correct "
                     f"{repository.location}/metadata/layout.conf.",
                 )

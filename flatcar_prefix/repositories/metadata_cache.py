@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Portage's cache of ebuild metadata, warmed once for all prefixes, in parallel.
 
-Without it every ebuild that a resolution looks at is sourced by a shell of its own.
-The cache is the build host's (``PORTAGE_DEPCACHEDIR``), so what one prefix has made
-serves all that use the same repositories.
+Without the cache, Portage sources each ebuild of a resolution in a separate shell.
+The cache belongs to the build host (``PORTAGE_DEPCACHEDIR``), so all prefixes with the
+same repositories share it.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from flatcar_prefix.prefix.model import Prefix
 from flatcar_prefix.system.messages import Progress
 
 SAMPLE = 40
-"""How many packages are looked at to see whether the cache is cold."""
+"""The number of packages in the sample for a cold cache."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a warming did."""
+    """The result of warming the cache."""
 
     ebuilds: int
     failed: tuple[str, ...]
@@ -32,7 +32,7 @@ class Outcome:
 
 
 def is_cold(prefix: Prefix) -> bool:
-    """Return whether a resolution would have to source most of what it looks at."""
+    """Return whether a resolution would have to source most ebuilds."""
     portdb = prefix.staging.portdb
     sample = [cpv for cp in _spread(portdb.cp_all(), SAMPLE) for cpv in portdb.cp_list(cp)[:1]]
     missing = sum(not _cached(portdb, cpv) for cpv in sample)
@@ -54,8 +54,8 @@ def _cached(portdb: Any, cpv: str) -> bool:
 def warm(prefix: Prefix, *, jobs: int, say: Progress) -> Outcome:
     """Source every ebuild whose metadata are not cached, ``jobs`` at once.
 
-    What ``emerge --regen`` does, for all repositories of the prefix, with progress told
-    to ``say``.
+    Do the work of ``emerge --regen`` for all repositories of the prefix, and report the
+    progress to ``say``.
     """
     return warm_all([prefix], jobs=jobs, say=say)
 
@@ -76,7 +76,7 @@ def warm_all(prefixes: Iterable[Prefix], *, jobs: int, say: Progress) -> Outcome
 def _warm(prefix: Prefix, locations: set[str], jobs: int, say: Progress) -> Outcome:
     portdb = prefix.staging.portdb
     everything = portdb.porttrees
-    # egencache, too, names by this the repositories that it works on.
+    # egencache selects its repositories in the same way.
     portdb.porttrees = [location for location in everything if location in locations]
     try:
         return _regenerate(prefix, portdb, jobs, say)
@@ -94,7 +94,7 @@ def _regenerate(prefix: Prefix, portdb: Any, jobs: int, say: Progress) -> Outcom
 
 
 class _Progress:
-    """Is told of each ebuild, and whether its metadata are known by now."""
+    """Report each ebuild, and collect the ebuilds without metadata."""
 
     def __init__(self, total: int, say: Progress) -> None:
         self._total, self._say = total, say

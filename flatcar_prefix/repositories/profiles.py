@@ -18,10 +18,9 @@ def choose_profile(
 ) -> str:
     """Return the profile to use, as ``repo:path``.
 
-    That is ``wanted`` (``[repo:]path``) or the board's first one that exists and is not
-    deprecated, else its first one that exists, else :data:`COMPOSED`: the board's
-    profile and the prefix features put together. :class:`PrefixError` when there is
-    nothing to choose from.
+    It is ``wanted`` (``[repo:]path``), the board's first existing profile that is not
+    deprecated, the board's first existing profile, or :data:`COMPOSED`, which combines the
+    board's profile with the prefix features. Raise :class:`PrefixError` if none exists.
     """
     if wanted is not None:
         return _wanted_profile(repositories, main_repo, wanted)
@@ -34,7 +33,7 @@ def choose_profile(
         return COMPOSED
     raise PrefixError(
         f"{main_repo} has no profile for {board.name}",
-        hint=f"Name one by --profile; looked below {main.location}/profiles for "
+        hint=f"Choose one with --profile; setup looked below {main.location}/profiles for "
         f"{board.profiles[0]} and others.",
     )
 
@@ -46,7 +45,7 @@ def _wanted_profile(repositories: Sequence[Repository], main_repo: str, wanted: 
     if not path or ".." in Path(path).parts or not directory.is_dir():
         raise PrefixError(
             f"there is no profile {path!r} in {repository.name}",
-            hint=f"Name a directory below {repository.location}/profiles.",
+            hint=f"Choose a directory below {repository.location}/profiles.",
         )
     return f"{repository.name}:{path}"
 
@@ -71,9 +70,9 @@ def profile_location(repositories: Sequence[Repository], profile: str) -> Path:
 
 
 def composed_parents(main: Repository, board: Board) -> tuple[str, ...]:
-    """Return the parents, ``repo:path``, of a profile made for a board that has none.
+    """Return the parents, ``repo:path``, of a composed profile for a board.
 
-    Empty when the repository lacks either half.
+    The result is empty if the repository lacks either parent.
     """
     base = [p for p in board.base_profiles if profile_dir(main, p).is_dir()]
     features = [p for p in PREFIX_FEATURES if profile_dir(main, p).is_dir()]

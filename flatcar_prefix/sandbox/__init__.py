@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Run programs in a root in which only the prefix exists."""
+"""Run programs in a root that contains only the prefix."""

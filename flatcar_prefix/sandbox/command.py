@@ -13,15 +13,15 @@ from flatcar_prefix.sandbox.run import run
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``flatcar-prefix run``, the prefix's name aside."""
-    parser.add_argument("--staging", action="store_true", help="the staging root's programs")
+    parser.add_argument("--staging", action="store_true", help="run programs of the staging root")
     parser.add_argument(
         "--bind",
         action="append",
         default=[],
         metavar="SOURCE[:TARGET][:ro]",
-        help="have this file or directory in there too",
+        help="also mount this file or directory",
     )
-    parser.add_argument("--network", action="store_true", help="with the machine's network")
+    parser.add_argument("--network", action="store_true", help="share the machine's network")
     parser.add_argument(
         "--setenv", action="append", default=[], metavar="NAME=VALUE", help="set this variable"
     )
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print each library loaded and where from; fail if one came from outside",
     )
-    parser.add_argument("program", help="by name, or by path on the target")
+    parser.add_argument("program", help="name of the program, or its path on the target")
     parser.add_argument("arguments", nargs=argparse.REMAINDER)
 
 
@@ -40,7 +40,7 @@ def run_command(prefix: Prefix, args: argparse.Namespace) -> int:
     for text in args.setenv:
         key, equals, value = text.partition("=")
         if not key or not equals:
-            raise UsageError(f"{text!r} sets no variable", hint="Write it as NAME=VALUE.")
+            raise UsageError(f"{text!r} does not set a variable", hint="Write it as NAME=VALUE.")
         env[key] = value
     return run(
         prefix,

@@ -17,7 +17,7 @@ EMULATOR = "/run/flatcar-prefix/emulator"
 def interpreted(place: Place, argv: Sequence[str], *, depth: int = 4) -> list[str]:
     """Return the command that runs ``argv`` without the kernel's help with scripts.
 
-    An emulator loads ELF files only: a script's interpreter has to be named to it.
+    An emulator loads ELF files only, so the command must name a script's interpreter.
     """
     host = place.resolve(argv[0])
     with host.open("rb") if host else open(os.devnull, "rb") as file:
@@ -29,11 +29,11 @@ def interpreted(place: Place, argv: Sequence[str], *, depth: int = 4) -> list[st
 
 
 def binfmt(prefix: Prefix, qemu: Path) -> list[str]:
-    """Return a command that runs another where the kernel knows the board's programs.
+    """Return a command that runs another one with binfmt_misc set up for the board.
 
-    Since Linux 6.7 a user namespace may have a binfmt_misc of its own: what a program
-    starts is emulated then, too, and nothing of the machine is changed. Empty where that
-    cannot be; then only the program itself is emulated.
+    Since Linux 6.7 a user namespace can have its own binfmt_misc. The kernel then also
+    emulates child processes, and the machine's configuration does not change. The result
+    is empty if that fails; then QEMU emulates only the program itself.
     """
     rule = _BINFMT_RULES[prefix.board.name].format(qemu=qemu)
     words = [
@@ -51,12 +51,9 @@ shift
 exec "$@"
 """
 
-
 _ELF = r"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00"
 
-
 _MASK = r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff"
-
 
 _BINFMT_RULES = {
     "amd64-usr": ":flatcar-prefix:M::" + _ELF + r"\x3e\x00:" + _MASK + ":{qemu}:F",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What glibc's loader says it has loaded: the output of ``LD_DEBUG=libs,files``."""
+"""Read the libraries that glibc's loader reports with ``LD_DEBUG=libs,files``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Library:
     """A library that a process has loaded."""
 
     path: str
-    """As on the target; relative where the loader was told so."""
+    """The path on the target; relative if the loader received a relative path."""
 
     @property
     def name(self) -> str:
@@ -43,8 +43,8 @@ def read(directory: Path) -> list[Library]:
 def loaded(lines: Iterable[str]) -> Iterator[str]:
     """Yield the path of each library loaded, as one process reports them.
 
-    A library that was searched for is the last file that was tried; one that was asked for
-    by path is named by it; and both are named again when they are initialised.
+    For a library found on the search path, it is the last file that the loader tried. A
+    library requested by path has that path. The loader names both again at initialisation.
     """
     tried = ""
     for line in lines:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A place to run programs in: which root, which binds, where a program is."""
+"""The sandbox of a program: its root, its binds, and program lookup."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from flatcar_prefix.system import programs
 
 
 class NoProgramError(PrefixError):
-    """The program is not in the prefix; the exit code is the shell's for that."""
+    """The program is not in the prefix; the exit code is the shell's code for this error."""
 
     exit_code = 127
 
 
 class NotExecutableError(PrefixError):
-    """The program is there, and cannot be run; the exit code is the shell's for that."""
+    """The program is not executable; the exit code is the shell's code for this error."""
 
     exit_code = 126
 
 
 @dataclass(frozen=True)
 class Bind:
-    """A directory or file of the caller's that the program sees."""
+    """A file or directory of the caller that is mounted in the sandbox."""
 
     source: Path
     target: str
@@ -40,13 +40,13 @@ class Bind:
 
 @dataclass(frozen=True)
 class Place:
-    """What a program sees: a root of a prefix, and what else the caller asked for."""
+    """The sandbox of a program: a root of a prefix, and the caller's options."""
 
     root: Root
     binds: tuple[Bind, ...] = ()
     network: bool = False
     emulator: Path | None = None
-    """QEMU's, when the board is of another architecture than this machine."""
+    """The path of QEMU if the board and this machine have different architectures."""
     environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -59,7 +59,7 @@ class Place:
         return [f"{self.eprefix}/{d}" for d in ("usr/bin", "bin", "usr/sbin", "sbin")]
 
     def on_host(self, target: str) -> Path | None:
-        """Return where a path of the place lies outside of it; ``None`` for nowhere."""
+        """Return the host path of a path in the sandbox, or ``None``."""
         for inside, outside in self._mounts():
             if target == inside or target.startswith(inside + "/"):
                 return Path(os.fspath(outside) + target[len(inside) :])
@@ -71,9 +71,9 @@ class Place:
         yield self.eprefix, self.root.eroot
 
     def resolve(self, target: str, *, links: int = 40) -> Path | None:
-        """Return the file on this machine that a path of the place leads to.
+        """Return the host file that a path in the sandbox resolves to.
 
-        Symlinks are followed as they will be in there, absolute ones into the place.
+        Symlinks resolve as in the sandbox; absolute links stay inside it.
         """
         done = "/"
         parts = [part for part in target.split("/") if part]
@@ -101,20 +101,24 @@ def parse_bind(text: str | Path) -> Bind:
     if not writable:
         words.pop()
     if len(words) not in (1, 2) or not all(words):
-        raise UsageError(f"{text!s} is not a bind", hint="Write it as SOURCE[:TARGET][:ro].")
+        raise UsageError(
+            f"the bind {text!s} is not valid", hint="Write it as SOURCE[:TARGET][:ro]."
+        )
     source = Path(os.path.abspath(words[0]))
     target = words[1] if len(words) == 2 else os.fspath(source)
     if not target.startswith("/") or os.path.normpath(target) in ("/", "/proc", "/dev"):
         raise UsageError(
-            f"nothing can be bound at {target}", hint="Give an absolute TARGET of its own."
+            f"cannot bind at {target}", hint="Give an absolute TARGET other than /, /proc and /dev."
         )
     if not source.exists():
-        raise PrefixError(f"there is no {source} to bind", hint="Give --bind what exists.")
+        raise PrefixError(
+            f"cannot bind {source}: it does not exist", hint="Give --bind an existing path."
+        )
     return Bind(source, os.path.normpath(target), writable)
 
 
 def find_program(place: Place, program: str, *, cwd: str = "/") -> str:
-    """Return the path in ``place`` of a program that is named as to a shell."""
+    """Return the path in ``place`` of a program; look names up in PATH, as a shell does."""
     if "/" in program:
         candidates = [os.path.normpath(os.path.join(cwd, program))]
     else:
@@ -128,7 +132,9 @@ def find_program(place: Place, program: str, *, cwd: str = "/") -> str:
             return candidate
         found = found or candidate
     if found:
-        raise NotExecutableError(f"{found} is not executable", hint="See its mode in the package.")
+        raise NotExecutableError(
+            f"{found} is not executable", hint="Correct its mode in the package."
+        )
     raise NoProgramError(
         f"the prefix {place.root.prefix.name} has no program {program}",
         hint="Give a program of the prefix by name, or by its path on the target"
@@ -137,14 +143,14 @@ def find_program(place: Place, program: str, *, cwd: str = "/") -> str:
 
 
 def emulator(prefix: Prefix, *, machine: str | None = None) -> Path | None:
-    """Return QEMU for the board's programs; ``None`` where this machine runs them itself."""
+    """Return QEMU for the board's programs, or ``None`` if this machine runs them natively."""
     if prefix.board.uname_machine == (machine or platform.machine()):
         return None
     return programs.which(prefix.board.qemu, package="qemu-user-static").resolve()
 
 
 def environment(prefix: Prefix, path: Sequence[str], more: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a program: none of the caller's but what is in ``more``."""
+    """Return the environment of a program; of the caller's, it has only ``more``."""
     return {
         "PATH": os.pathsep.join(path),
         "HOME": "/tmp",

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Running a prefix's programs where nothing but the prefix exists.
+"""Run a prefix's programs in a sandbox that contains only the prefix.
 
-bubblewrap builds the place; this module watches over it, so that to the caller the
-program is all there is: its exit code, its signals, its terminal.
+bubblewrap creates the sandbox. This module supervises it, so that exit code, signals and
+terminal behave as if the caller ran the program directly.
 """
 
 from __future__ import annotations
@@ -32,12 +32,11 @@ from flatcar_prefix.system import programs
 
 TRACES = "/run/flatcar-prefix/traces"
 
-
 NETWORK_FILES = ("resolv.conf", "hosts", "nsswitch.conf")
 
 
 def bwrap_words(place: Place, *, cwd: str) -> list[str]:
-    """Return the options that make bubblewrap build ``place``."""
+    """Return bubblewrap's options for ``place``."""
     words = [
         *("--unshare-all",),
         *(("--share-net",) if place.network else ()),
@@ -57,7 +56,7 @@ def bwrap_words(place: Place, *, cwd: str) -> list[str]:
 
 
 def _network_words(place: Place) -> list[str]:
-    """Return the options by which names are found, by the prefix's C library too."""
+    """Return the options for name resolution, for the prefix's C library too."""
     words: list[str] = []
     for name in NETWORK_FILES:
         host = Path("/etc") / name
@@ -78,19 +77,19 @@ def run(
     root_kind: str = "final",
     env: Mapping[str, str] | None = None,
 ) -> int:
-    """Run a program of the prefix where nothing else exists, and return its exit code.
+    """Run a program of the prefix in a sandbox and return its exit code.
 
     The program sees the prefix at EPREFIX, read-only, /proc, /dev, an empty /tmp, and each
-    of ``bind`` (``SOURCE[:TARGET][:ro]``). Its streams are this process's. A program that a
-    signal ended gives 128 and the signal's number. ``trace_libs`` prints what the loader
-    loaded to stderr; :class:`PrefixError` when any of it came from outside the prefix.
+    of ``bind`` (``SOURCE[:TARGET][:ro]``). It inherits this process's streams. If a signal
+    ends it, the exit code is 128 plus the signal number. ``trace_libs`` prints the loaded
+    libraries to stderr and raises :class:`PrefixError` for one from outside the prefix.
     """
     if not argv:
-        raise UsageError("there is nothing to run", hint="Give a program after --.")
+        raise UsageError("no program was given", hint="Give a program after --.")
     place = Place(prefix.root(root_kind), tuple(map(parse_bind, bind)), network, emulator(prefix))
     if not place.root.eroot.is_dir():
         raise PrefixError(
-            f"there is nothing in {place.root.eroot}", hint="Install something first."
+            f"the root {place.root.eroot} does not exist", hint="Install a package first."
         )
     with ExitStack() as stack:
         more = dict(env or {})
@@ -106,7 +105,7 @@ def run(
 
 
 def _command(place: Place, argv: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return bubblewrap's command, and the one that has to precede it, if any."""
+    """Return bubblewrap's command, and the command that must precede it, if any."""
     cwd = os.getcwd()
     inside = any(PurePosixPath(cwd).is_relative_to(bind.target) for bind in place.binds)
     cwd = cwd if inside else "/"
@@ -122,7 +121,7 @@ def _command(place: Place, argv: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def report(place: Place, libraries: Sequence[ld_debug.Library]) -> None:
-    """Print what was loaded and from where; :class:`PrefixError` for anything from outside."""
+    """Print the loaded libraries; raise :class:`PrefixError` for one from outside the prefix."""
     inside = [lib for lib in libraries if lib.inside(place.eprefix)]
     outside = [lib for lib in libraries if not lib.inside(place.eprefix)]
     for library in libraries:
@@ -132,8 +131,10 @@ def report(place: Place, libraries: Sequence[ld_debug.Library]) -> None:
         raise PrefixError(
             f"{len(outside)} libraries came from outside the prefix: "
             + ", ".join(library.path for library in outside),
-            hint="Build the package that asks for them against the prefix, and see what"
-            " flatcar-prefix verify says.",
+            hint="Rebuild the package that needs them against the prefix, then run"
+            " flatcar-prefix verify.",
         )
     if not libraries:
-        print(" * No library was traced: the program is static, or no ELF file.", file=sys.stderr)
+        print(
+            " * No library was traced: the program is static or not an ELF file.", file=sys.stderr
+        )

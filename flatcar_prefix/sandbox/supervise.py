@@ -27,16 +27,15 @@ FORWARDED = (
     signal.SIGCONT,
 )
 
-
 PR_SET_CHILD_SUBREAPER, PR_GET_CHILD_SUBREAPER = 36, 37
 
 
 def supervise(bwrap: list[str], before: list[str]) -> int:
     """Run bubblewrap, pass on the signals that are sent to this process, return the exit code.
 
-    bubblewrap forwards none. One that comes from a terminal reaches the whole process
-    group, bubblewrap itself included, which dies of it: the program outlives that, and, as
-    this process is made the reaper of its descendants, can still be waited for.
+    bubblewrap does not forward signals. A signal from a terminal reaches the whole process
+    group and kills bubblewrap, but not the program. This process becomes the reaper of its
+    descendants, so it can still wait for the program.
     """
     if not any(os.isatty(descriptor) for descriptor in range(3)):
         # Without a terminal, bubblewrap ends before its program only if this process does.
@@ -65,7 +64,7 @@ def _set_mask(mask: set[signal.Signals] | set[int]) -> None:
 
 @contextmanager
 def _reaping() -> Iterator[None]:
-    """Within, a descendant whose parent has died is this process's child."""
+    """Make this process the reaper of descendants whose parent died."""
     libc = ctypes.CDLL(None, use_errno=True)
     before = ctypes.c_int(0)
     libc.prctl(PR_GET_CHILD_SUBREAPER, ctypes.byref(before), 0, 0, 0)
@@ -77,13 +76,13 @@ def _reaping() -> Iterator[None]:
 
 
 def _wait(child: subprocess.Popen[bytes], init: int, watched: set[signal.Signals]) -> int:
-    """Return the exit code of the program, from bubblewrap or, when that died, from ``init``."""
+    """Return the exit code of the program, from bubblewrap or, if it died, from ``init``."""
     while True:
         code = child.poll()
         if code is not None and not init:
             raise PrefixError(
-                "bubblewrap could not build the place to run in",
-                hint="See that user namespaces are allowed: sysctl user.max_user_namespaces.",
+                "bubblewrap could not create the sandbox",
+                hint="Check that user namespaces are allowed: sysctl user.max_user_namespaces.",
             )
         if code is not None and code >= 0:
             return code
@@ -91,7 +90,7 @@ def _wait(child: subprocess.Popen[bytes], init: int, watched: set[signal.Signals
         if code is not None:
             return process.exit_code(code)
         received = signal.sigwaitinfo(watched)
-        # What the kernel sent, it sent to the program too.
+        # The kernel also sends its own signals to the program.
         if received.si_signo != signal.SIGCHLD and received.si_code <= 0:
             _pass_on(init, received.si_signo)
 
@@ -112,4 +111,4 @@ def _pass_on(init: int, number: int) -> None:
         for pid in children.split()[:1]:
             os.kill(int(pid), number)
     except OSError:
-        return  # It has ended meanwhile.
+        return  # The program ended in the meantime.

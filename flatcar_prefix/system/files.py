@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Files: atomic writes, identity, and clear errors for what the file system refuses."""
+"""Files: atomic writes, identity, and clear errors of the file system."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ GENERATED = "# Written by flatcar-prefix; `flatcar-prefix setup` writes it again
 
 
 def write_atomic(path: Path, text: str, *, mode: int = 0o644) -> None:
-    """Write ``text`` to ``path`` so that nobody ever sees half of it.
+    """Write ``text`` to ``path`` atomically.
 
-    The directory must exist. Unlike ``portage.util.write_atomic``, what is left when this
-    process is killed has a name that Portage does not read, and that the next try uses
-    again. Two processes must not write the same file at once.
+    The directory must exist. If this process is killed, it leaves a temporary file. Unlike
+    with ``portage.util.write_atomic``, Portage does not read a file of that name, and the
+    next call uses the name again. Two processes must not write the same file at once.
     """
     temporary = path.with_name(f".{path.name}.new")
     temporary.write_text(text, encoding="utf-8")
@@ -39,7 +39,7 @@ def replace_link(path: Path, target: str | Path) -> None:
 
 @contextmanager
 def filesystem_errors(place: Path) -> Iterator[None]:
-    """Within, what the file system refuses becomes a :class:`PrefixError`."""
+    """Turn errors of the file system into :class:`PrefixError`."""
     from portage.exception import PortageException
 
     try:
@@ -55,7 +55,7 @@ def filesystem_errors(place: Path) -> Iterator[None]:
 
 
 def is_same(one: Path, other: Path) -> bool:
-    """Return whether both are there and are one directory."""
+    """Return whether both paths exist and are the same directory."""
     try:
         return one.samefile(other)
     except OSError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What is said to the user, in Portage's style: `` * `` in colour on a terminal."""
+"""Messages to the user in Portage's style: `` * `` in colour on a terminal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _star(kind: str, stream: TextIO) -> str:
 
 
 def _nocolor() -> bool:
-    """Return whether NOCOLOR asks for none, as make.conf(5) has it."""
+    """Return whether NOCOLOR turns colours off, see make.conf(5)."""
     return os.environ.get("NOCOLOR", "").lower() in ("yes", "true")
 
 
@@ -45,7 +45,7 @@ def hint(text: str) -> None:
 
 
 def report(problem: PrefixError) -> int:
-    """Say what is wrong and what to do; return the exit code."""
+    """Print the error and its hint; return the exit code."""
     sys.stdout.flush()
     error(str(problem).replace("\n", " "))
     hint(problem.hint.replace("\n", " "))
@@ -53,7 +53,7 @@ def report(problem: PrefixError) -> int:
 
 
 def flush_each_line() -> None:
-    """Keep what this program and what its children print in order."""
+    """Keep the output of this program and its children in order."""
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(line_buffering=True)
 

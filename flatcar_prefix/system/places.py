@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where this machine keeps things: the SDK container, or any Linux machine.
+"""Directories of this machine: the SDK container, or any Linux machine.
 
-This is the one place that reads the environment.
+Only this module reads the environment.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from flatcar_prefix.system.users import portage_user
 
 @dataclass(frozen=True)
 class Sdk:
-    """One machine's places. ``kind`` is ``container`` or ``standalone``."""
+    """The directories of one machine. ``kind`` is ``container`` or ``standalone``."""
 
     kind: str
     scripts_dir: Path
@@ -31,24 +31,24 @@ class Sdk:
     distdir: Path
     depcachedir: Path
     state_dir: Path
-    """Knows the prefixes whose staging directory is not at its usual place."""
+    """Holds links to staging directories that are not at the default path."""
     wrapper_dir: Path
     username: str
     groupname: str
 
     def staging_dir(self, board: Board, name: str) -> Path:
-        """Return the usual staging directory of a prefix."""
+        """Return the default staging directory of a prefix."""
         return self.build_base / f"prefix-{board.name}" / name
 
     def final_dir(self, board: Board, name: str) -> Path:
-        """Return the usual final directory of a prefix."""
+        """Return the default final directory of a prefix."""
         return self.prefix_base / "__prefix__" / board.name / name
 
 
 def data_dir() -> Path:
     """Return the directory that holds ``repos``, ``wrappers`` and ``eclass-helpers``.
 
-    That is the checkout this program runs from, or what was installed with it.
+    It is the checkout that this program runs from, or the package's installed data.
     """
     checkout = PACKAGE_DIR.parent
     if (checkout / "setup.py").is_file() and (checkout / "repos").is_dir():
@@ -62,12 +62,12 @@ def detect_sdk(
     root: Path = Path("/"),
     environ: Mapping[str, str] | None = None,
 ) -> Sdk:
-    """Return this machine's places.
+    """Return the directories of this machine.
 
-    ``root`` is where the machine's file system begins; ``scripts_dir`` names another
-    checkout than the machine's own. ``FLATCAR_PREFIX_BUILD_DIR``,
-    ``FLATCAR_PREFIX_FINAL_DIR``, ``FLATCAR_PREFIX_CACHE_DIR``, ``FLATCAR_PREFIX_STATE_DIR`` and
-    ``FLATCAR_PREFIX_WRAPPER_DIR`` in the environment move what they name.
+    ``root`` is the root of the machine's file system; ``scripts_dir`` replaces the machine's
+    own checkout. The variables ``FLATCAR_PREFIX_BUILD_DIR``, ``FLATCAR_PREFIX_FINAL_DIR``,
+    ``FLATCAR_PREFIX_CACHE_DIR``, ``FLATCAR_PREFIX_STATE_DIR`` and
+    ``FLATCAR_PREFIX_WRAPPER_DIR`` override the directories.
     """
     env = os.environ if environ is None else environ
     container = root / CONTAINER_SCRIPTS
@@ -130,12 +130,12 @@ def _own_dirs(root: Path, env: Mapping[str, str]) -> tuple[Path, Path]:
 
 
 def environment() -> dict[str, str]:
-    """Return a copy of the environment, for a program that is to be started."""
+    """Return a copy of the environment for a child process."""
     return dict(os.environ)
 
 
 def take(variable: str) -> str:
-    """Return a variable of the environment, and take it out of there."""
+    """Remove a variable from the environment and return its value."""
     return os.environ.pop(variable, "")
 
 

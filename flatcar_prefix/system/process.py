@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The one place through which this program starts other programs."""
+"""Start other programs. The rest of this program uses only these functions for that."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def run(
     stderr: int | IO[Any] | None = None,
     pass_fds: Sequence[int] = (),
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end and return what became of it.
+    """Run a program to its end and return the finished process.
 
-    ``argv`` is never given to a shell. ``env`` is the whole environment (default: the
-    caller's). ``capture`` keeps stdout and stderr apart as text. Where ``check`` is set
-    and the program fails, :class:`BuildError` carries its exit code, 128 and the
-    signal's number for one that a signal ended, and its last lines when captured.
-    ``package`` is the Debian package that :func:`which` names.
+    ``argv`` never goes through a shell. ``env`` is the whole environment (default: the
+    caller's). ``capture`` returns stdout and stderr as separate texts. If ``check`` is set
+    and the program fails, raise :class:`BuildError` with its exit code and, if captured, its
+    last lines. For a program that a signal ended, the exit code is 128 plus the signal
+    number. ``package`` is the Debian package that :func:`which` names.
     """
     command = [os.fspath(word) for word in argv]
     if "/" not in command[0]:
@@ -63,7 +63,7 @@ def run(
     except OSError as error:
         raise PrefixError(
             f"{command[0]} cannot be run: {error.strerror}",
-            hint="See that it exists, is executable and is made for this machine.",
+            hint="Check that it exists, is executable and is built for this machine.",
         ) from error
     if check and result.returncode:
         raise failure(argv, result)
@@ -71,16 +71,16 @@ def run(
 
 
 def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return an environment in which a tool does the same for every caller.
+    """Return an environment in which a tool behaves the same for every caller.
 
-    The caller's PATH, the directories of mkfs programs and ``settings``; nothing else.
+    It contains the caller's PATH, the directories of mkfs programs and ``settings`` only.
     """
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), *SBIN])
     return {"PATH": path, "LC_ALL": "C", "TZ": "UTC", **(settings or {})}
 
 
 def exit_code(returncode: int) -> int:
-    """Return what a shell would make of ``returncode``: 128 and the signal's number."""
+    """Return the shell's exit code for ``returncode``: 128 plus the signal number."""
     return 128 - returncode if returncode < 0 else returncode
 
 
@@ -90,7 +90,7 @@ def failure(
     *,
     name: str = "",
 ) -> BuildError:
-    """Return the error that says how a program failed; ``name`` is what the user calls it."""
+    """Return the error for a failed program; ``name`` is its name in the message."""
     name = name or Path(argv[0]).name
     if result.returncode < 0:
         how = f"was ended by {signal.Signals(-result.returncode).name}"
@@ -110,8 +110,8 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """Start a program that reads nothing and writes everything to ``output``.
 
-    Should this process be killed, so is the program: what it was started for goes on in
-    another process, behind whose back it must not.
+    The kernel ends the program when this process dies. Otherwise the program would
+    continue unobserved while another process works on the same files.
     """
     command = [os.fspath(word) for word in argv]
     command[0] = os.fspath(which(command[0]))
@@ -126,21 +126,21 @@ PR_SET_PDEATHSIG = 1
 
 
 def _ending_with(parent: int) -> Callable[[], None]:
-    """Return what lets the process that calls it end when ``parent`` has ended."""
+    """Return a function that makes its process end when ``parent`` ends."""
     libc = ctypes.CDLL(None)
 
     def ask() -> None:
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-        if os.getppid() != parent:  # It has ended before it was asked for.
+        if os.getppid() != parent:  # The parent ended before prctl.
             os.kill(os.getpid(), signal.SIGTERM)
 
     return ask
 
 
 def wait(child: subprocess.Popen[bytes], *, seconds: float) -> int | None:
-    """Return the exit code of ``child``, None when it is still at it after ``seconds``.
+    """Return the exit code of ``child``, or ``None`` if it still runs after ``seconds``.
 
-    When this process is interrupted meanwhile, so is the child, and it is waited for.
+    If this process is interrupted, it also ends the child and waits for it.
     """
     try:
         return exit_code(child.wait(timeout=seconds))

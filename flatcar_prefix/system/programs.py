@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where a program is, and which package has it."""
+"""Find programs and the packages that contain them."""
 
 from __future__ import annotations
 
@@ -39,18 +39,17 @@ PACKAGES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "unsquashfs": ("squashfs-tools", "sys-fs/squashfs-tools"),
     }
 )
-"""Which package of Debian's and which of Gentoo's has a program."""
-
+"""The Debian package and the Gentoo package that contain each program."""
 
 SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 """Directories that an ordinary user's PATH leaves out and that hold mkfs programs."""
 
 
 def which(program: str, *, package: str | None = None, path: str | None = None) -> Path:
-    """Return where ``program`` is, in ``path`` (default: PATH) or a system directory.
+    """Return the path of ``program``, from ``path`` (default: PATH) or a system directory.
 
-    :class:`PrefixError` names the package that has it when there is none; ``package`` is
-    Debian's, of what only Debian has.
+    If it is missing, raise :class:`PrefixError`, which names the package to install.
+    ``package`` is the Debian package of a program that only Debian has.
     """
     found = shutil.which(program, path=path) or shutil.which(program, path=os.pathsep.join(SBIN))
     if found:
@@ -59,12 +58,12 @@ def which(program: str, *, package: str | None = None, path: str | None = None) 
     hint = (
         f"Install it: {how}."
         if how
-        else "Install the package that has it, or put its directory into PATH."
+        else "Install the package that contains it, or add its directory to PATH."
     )
     raise PrefixError(f"the program {program} is not installed", hint=hint)
 
 
 def install_command(program: str) -> str:
-    """Return the command that installs a program here, empty for one that is not known."""
+    """Return the command that installs a program here; empty for an unknown program."""
     names = PACKAGES.get(program)
     return distribution.install(*names) if names else ""

@@ -12,16 +12,16 @@ PACKAGE_DIR = Path(__file__).resolve().parents[1]
 
 
 def interpreter() -> str:
-    """Return the Python that runs this program, for the scripts that call it again.
+    """Return the Python that runs this program, for generated scripts.
 
-    By one name, whichever of its names this process was started by.
+    The result is the same for every name that can start this Python.
     """
     named = Path(sys.executable).with_name("python3")
     return os.fspath(named) if named.exists() and named.samefile(sys.executable) else sys.executable
 
 
 def hidden_from_others() -> Path | None:
-    """Return the directory by which others cannot reach this program or its Python, if any."""
+    """Return the directory that keeps other users from this program or its Python, if any."""
     needed = (interpreter(), sys.base_prefix, sys.prefix, PACKAGE_DIR)
     for path in (Path(os.path.realpath(place)) for place in needed):
         for directory in reversed((path, *path.parents)):
@@ -33,7 +33,7 @@ def hidden_from_others() -> Path | None:
 def launch(*words: str) -> list[str]:
     """Return the command line that runs a module of this program with this Python.
 
-    ``words`` are the module's name and its arguments; without them, the part of the
-    command line that comes before.
+    ``words`` are the module's name and its arguments. Without them, return the part of
+    the command line before them.
     """
     return [interpreter(), "-I", os.fspath(PACKAGE_DIR / "launch.py"), *words]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Signals that end a long piece of work in order."""
+"""Clean up when a signal ends long-running work."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from flatcar_prefix.errors import PrefixError
 
 
 class Interrupted(BaseException):
-    """A signal that ends the process, as an exception so that things are undone first."""
+    """A signal that ends the process, raised as an exception so that cleanup runs first."""
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Within, SIGTERM and SIGHUP undo what was begun before they end the process."""
+    """Make SIGTERM and SIGHUP run the cleanup before they end the process."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The standard streams: all three there, and an error of output that says it is one."""
+"""The standard streams: open all three, and name standard output in its errors."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 OUTPUT = "standard output"
 
 _MODES = (os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)
-"""Output that nobody takes is an error, as it is to other programs; messages are not."""
+"""Writing to a closed stdout is an error, as in other programs; to a closed stderr it is not."""
 
 
 class _Output(io.FileIO):
-    """Standard output, which the system gives no name in its errors."""
+    """Standard output. The system's own errors do not name it."""
 
     def write(self, data: Any) -> int:
         try:
@@ -28,14 +28,15 @@ class _Output(io.FileIO):
 def complete() -> None:
     """Open those of the three descriptors that the caller closed.
 
-    Else the next file opened would be one of them, and children would write into it.
+    Otherwise the next opened file would get one of these numbers, and children would
+    write to it.
     """
     for number, mode in enumerate(_MODES):
         try:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, mode)
-    # Python has none where there was no descriptor when it started.
+    # Python sets a stream to None if its descriptor was closed at the start.
     if sys.stderr is None:
         sys.stderr = os.fdopen(2, "w", closefd=False)
     if sys.stdout is None or sys.stdout is sys.__stdout__:
@@ -49,7 +50,7 @@ def _named(like: Any) -> io.TextIOWrapper:
 
 
 def flush() -> None:
-    """Write what is left to be written to stdout; if it cannot be, nothing tries again."""
+    """Flush stdout; if that fails, discard the rest so that nothing tries again."""
     try:
         sys.stdout.flush()
     except OSError:

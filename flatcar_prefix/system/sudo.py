@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Becoming root in the SDK container, where its user is not."""
+"""Become root in the SDK container, whose user is not root."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ PASSED = (
     "TERM",
     "XDG_CONFIG_HOME",
 )
-"""Variables that arrive, beside this program's own."""
+"""Variables that sudo passes on, besides this program's own."""
 
 
 def needed(sdk: Sdk, *, euid: int) -> bool:
-    """Return whether what changes a prefix must go through sudo here.
+    """Return whether a command that changes a prefix needs sudo here.
 
-    The container's directories are root's. On other machines the caller may have
-    named places of its own, so it is tried as the caller.
+    Root owns the container's directories. On other machines the caller may have chosen
+    writable directories, so the command runs as the caller.
     """
     return sdk.kind == "container" and euid != 0
 
@@ -36,8 +36,8 @@ def needed(sdk: Sdk, *, euid: int) -> bool:
 def command(words: Sequence[str], environ: Mapping[str, str]) -> list[str]:
     """Return the command line that runs ``flatcar-prefix words`` again, as root.
 
-    All in one, so that there is one prompt at the most. What is to arrive is named,
-    since sudo's own configuration drops most variables.
+    A single sudo call prompts at most once. ``env`` sets the variables again, because
+    sudo's configuration drops most of them.
     """
     kept = {k: v for k, v in environ.items() if k in PASSED or k.startswith("FLATCAR_PREFIX_")}
     assignments = [f"{name}={value}" for name, value in sorted(kept.items())]
@@ -45,10 +45,12 @@ def command(words: Sequence[str], environ: Mapping[str, str]) -> list[str]:
 
 
 def become_root(words: Sequence[str]) -> None:
-    """Run ``flatcar-prefix words`` as root in place of this process, where that is needed."""
+    """Replace this process with ``flatcar-prefix words`` as root, if root is needed."""
     if not needed(detect_sdk(), euid=os.geteuid()):
         return
     if not shutil.which("sudo"):
-        raise PrefixError("this needs root, and there is no sudo", hint="Run it again as root.")
+        raise PrefixError(
+            "the command needs root, but sudo is not installed", hint="Run the command as root."
+        )
     argv = command(words, environment())
     os.execvp(argv[0], argv)

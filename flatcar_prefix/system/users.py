@@ -11,8 +11,8 @@ import pwd
 def portage_user() -> tuple[str, str]:
     """Return the user and group that Portage drops privileges to.
 
-    The SDK's, or ``portage``, where the machine has it; else the caller's own, which
-    Portage takes as it is.
+    It is the SDK's user or ``portage``, if the machine has one of them. Otherwise it is
+    the caller, and Portage keeps its privileges.
     """
     for user in ("sdk", "portage"):
         if _exists(user, "portage"):
@@ -26,7 +26,7 @@ def is_own_user(user: str) -> bool:
 
 
 def _own_names() -> tuple[str, str]:
-    """Return the caller's user and group; root's, whom Portage lets pass, where it has none."""
+    """Return the caller's user and group; root's, which Portage accepts, if they have no name."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
     except KeyError:

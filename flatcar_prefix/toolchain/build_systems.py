@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How configure, CMake and Meson are told to find the prefix's libraries, not the host's.
+"""Files that make configure, CMake and Meson find the prefix's libraries, not the host's.
 
-Texts of files that lie beside the prefix's tools; make.conf names them. They are for
-packages that bring nothing of their own for this. Gentoo's cmake and meson eclasses do: they
-make files of CC, PKG_CONFIG and the like, which lead to the prefix's tools, and of what the
-ebuild has chosen in their place. CMake prefers what is said on its command line; Meson has no
-variable that names a cross file, so only who asks for ours gets it.
+The files lie next to the prefix's tools; make.conf names them. They are for packages without
+a mechanism of their own. Gentoo's cmake and meson eclasses write such files from CC,
+PKG_CONFIG and similar variables, which name the prefix's tools unless the ebuild overrides
+them. CMake prefers options on its command line. Meson does not have a variable for a cross
+file, so an ebuild must ask for this one.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ KNOWN_OF_GLIBC: Mapping[str, str] = {
     "ac_cv_file__dev_ptmx": "yes",
     "ac_cv_file__dev_ptc": "no",
 }
-"""What configure would find by running a program on Linux with glibc, which it cannot here."""
+"""Results that configure would get from running a program on Linux with glibc."""
 
 
 def directory(prefix: Prefix) -> Path:
@@ -48,7 +48,7 @@ def variables(prefix: Prefix) -> dict[str, str]:
     return {
         "CONFIG_SITE": os.fspath(here / CONFIG_SITE),
         "CMAKE_TOOLCHAIN_FILE": os.fspath(here / CMAKE_TOOLCHAIN),
-        # Not by MYMESONARGS: that is the user's, and comes behind the eclass's own cross file.
+        # Not MYMESONARGS: it belongs to the user and follows the eclass's own cross file.
         "FLATCAR_PREFIX_MESON_CROSS": os.fspath(here / MESON_CROSS),
     }
 
@@ -65,13 +65,12 @@ def files(prefix: Prefix) -> dict[str, str]:
 def config_site(prefix: Prefix) -> str:
     """Return config.site, which Autoconf's configure sources (see its manual, Site Defaults).
 
-    It says something only where configure compiles for the prefix, and never against
-    what is said already.
+    It sets values only if configure compiles for the prefix, and never overrides a value.
     """
     known = "".join(f'\t: "${{{name}={value}}}"\n' for name, value in KNOWN_OF_GLIBC.items())
     return (
-        "# Written by flatcar-prefix: what configure cannot find out, for it cannot run\n"
-        "# what it compiles for this prefix.\n"
+        "# Written by flatcar-prefix. configure cannot run programs that it compiles for this\n"
+        "# prefix, so their results are listed here.\n"
         f"case ${{host_alias-}} in\n{prefix.board.chost})\n{known}\t;;\nesac\n"
     )
 

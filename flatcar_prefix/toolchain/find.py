@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Finding who compiles for a board, and making its tools compile for one prefix.
+"""Find the compiler of a board.
 
-Ebuilds call ``<chost>-gcc``, ``<chost>-ar`` and so on. Each prefix has its own tools
-by those names, small scripts in one directory, that call the real ones with the
-prefix as sysroot and with the prefix's loader.
+Ebuilds call ``<chost>-gcc``, ``<chost>-ar`` and so on. Each prefix has tools of these names,
+small scripts in one directory. They call the real tools with the prefix as sysroot and with
+the prefix's loader.
 
-A gcc looks for libraries beside itself (``<gcc's directory>/../../..``), whatever its
-sysroot, and so would link a library of the build host where the prefix has none. The
-tools therefore run it through ``GCC_EXEC_PREFIX`` with a mirror of its own directory,
-real directories with links to gcc's files, beside which there is nothing.
+gcc looks for libraries next to itself (``<gcc's directory>/../../..``), whatever its sysroot.
+It would link a library of the build host if the prefix has none. Therefore the tools set
+``GCC_EXEC_PREFIX`` to a mirror of gcc's directory: real directories with links to gcc's
+files, and no libraries next to them.
 """
 
 from __future__ import annotations
@@ -31,9 +31,7 @@ from flatcar_prefix.toolchain.flags import raw_command
 KINDS = ("board", "sdk", "host")
 """Best first."""
 
-
 _PROBE = '#include <stdio.h>\nint main(void) { return puts("") < 0; }\n'
-
 
 _PROBE_CXX = "#include <iostream>\nint main() { std::cout << std::endl; }\n"
 
@@ -45,30 +43,30 @@ def cbuild() -> str:
 
 
 def find(board: Board, wanted: str | None, *, root: Path = Path("/")) -> Toolchain:
-    """Return the toolchain of the kind that is wanted, or the best one there is.
+    """Return the toolchain of the wanted kind, or the best existing one.
 
-    ``wanted`` is ``board``, ``sdk`` or ``host``, with ``:clang`` behind it for clang in
-    place of gcc. ``root`` is where the machine's file system begins. The toolchain has
-    compiled and linked a program for the board when this returns; else
-    :class:`PrefixError` names what is missing and the package that has it.
+    ``wanted`` is ``board``, ``sdk`` or ``host``; the suffix ``:clang`` selects clang in place
+    of gcc. ``root`` is the root of the machine's file system. Test that the toolchain
+    compiles and links a program for the board. If not, raise :class:`PrefixError`, which
+    names the missing part and its package.
     """
     kind, colon, compiler = (wanted or "").partition(":")
     if (kind and kind not in KINDS) or (colon and compiler not in ("gcc", "clang")):
         raise UsageError(
             f"there is no toolchain {wanted!r}",
-            hint=f"Choose: {', '.join(KINDS)}; with :clang behind it for clang.",
+            hint=f"Choose one of: {', '.join(KINDS)}; append :clang to use clang.",
         )
     gcc = _find_gcc(board, kind or None, root)
     return _clang(gcc, board) if compiler == "clang" else gcc
 
 
 def spelled(toolchain: Toolchain) -> str:
-    """Return what :func:`find` calls this toolchain."""
+    """Return the name of this toolchain for :func:`find`."""
     return f"{toolchain.kind}{':clang' if toolchain.clang else ''}"
 
 
 def is_as(name: str, wanted: str) -> bool:
-    """Return whether the toolchain of that name is one that is wanted, see :func:`find`."""
+    """Return whether the toolchain called ``name`` matches ``wanted``, see :func:`find`."""
     kind, _, compiler = wanted.partition(":")
     has, _, clang = name.partition(":")
     return kind in ("", has) and compiler in (clang or "gcc", clang)
@@ -81,27 +79,27 @@ def _find_gcc(board: Board, kind: str | None, root: Path) -> Toolchain:
 
 
 def _missing(board: Board, kind: str | None, root: Path) -> PrefixError:
-    """Return what is missing of a toolchain of that kind, and how to get it."""
+    """Return the error for a missing toolchain, and how to install it."""
     if kind in ("board", "sdk"):
         sysroot, cc = _sysroot(board, kind, root), f"{board.chost}-gcc"
         if shutil.which(cc) is None:
-            what = f"no {kind} compiler for {board.name} is here"
-            how = f"./update_chroot --toolchain_boards={board.name} installs {cc}"
+            what = f"no {kind} compiler for {board.name} is installed"
+            how = f"Run ./update_chroot --toolchain_boards={board.name} to install {cc}"
         elif kind == "board":
             what = f"there is no board root with headers in {sysroot}"
-            how = f"./setup_board --board={board.name} makes it"
+            how = f"Run ./setup_board --board={board.name}"
         else:
             what = f"there is no sysroot of {cc} with headers in {sysroot}"
-            how = f"./update_chroot --toolchain_boards={board.name} installs it"
-        return PrefixError(what, hint=f"{how}, in the SDK; or choose another --toolchain.")
+            how = f"Run ./update_chroot --toolchain_boards={board.name}"
+        return PrefixError(what, hint=f"{how} in the SDK, or choose another --toolchain.")
     return PrefixError(
-        f"no {kind + ' ' if kind else ''}compiler for {board.name} is here",
+        f"no {kind + ' ' if kind else ''}compiler for {board.name} is installed",
         hint=_how_to_get(board),
     )
 
 
 def _clang(gcc: Toolchain, board: Board) -> Toolchain:
-    """Return the toolchain with clang, which borrows gcc's start files and libraries."""
+    """Return the toolchain with clang, which uses gcc's start files and libraries."""
     cc, cxx = shutil.which("clang"), shutil.which("clang++")
     if not cc or not cxx:
         how = distribution.install("clang", "llvm-core/clang")
@@ -160,7 +158,7 @@ def _named(kind: str, cc: str, triplet: str, sysroot: str) -> Toolchain:
 
 
 def probe(toolchain: Toolchain, board: Board) -> Toolchain:
-    """Return the toolchain with what it says of itself, once it has proven to work.
+    """Test the toolchain and return it with its version and its other properties.
 
     It compiles and links small programs in C and in C++, whose loader must be the board's.
     """
@@ -183,8 +181,8 @@ def probe(toolchain: Toolchain, board: Board) -> Toolchain:
 def _multilib(toolchain: Toolchain, board: Board) -> str:
     """Return the name of the directory in which the compiler looks for libraries.
 
-    Distributions' compilers have ``lib`` where the board has ``lib64``: the prefix's tools
-    tell them. That of another ABI, such as ``libx32``, is an error.
+    Distributions' compilers use ``lib`` where the board has ``lib64``; the prefix's tools
+    correct that. The directory of another ABI, such as ``libx32``, is an error.
     """
     raw = [*raw_command(toolchain, toolchain.cc), "-print-multi-os-directory"]
     name = os.path.basename(process.run(raw, capture=True).stdout.strip())
@@ -198,7 +196,7 @@ def _multilib(toolchain: Toolchain, board: Board) -> str:
 
 
 def _cflags(toolchain: Toolchain, board: Board) -> str:
-    """Return the CFLAGS to build with: the board's own, where it has a configuration."""
+    """Return the CFLAGS: the board's own, if it has a configuration, else the defaults."""
     config = Path(toolchain.sysroot) / "etc/portage"
     if toolchain.kind != "board" or not (config / "make.profile").exists():
         return toolchain.cflags
@@ -239,7 +237,7 @@ def _link(toolchain: Toolchain, board: Board) -> str:
 def _link_one(
     toolchain: Toolchain, board: Board, compiler: str, program: tuple[str, str], install: str
 ) -> None:
-    """Link a program, of a language and a source; ``install`` brings what may be missing."""
+    """Link a program, given as language and source; ``install`` is the command in the hint."""
     language, source = program
     with tempfile.TemporaryDirectory(prefix="flatcar-prefix-") as directory:
         made = os.path.join(directory, "probe")
@@ -269,4 +267,4 @@ def _interpreter(toolchain: Toolchain, program: str) -> str:
 
 def _last_line(text: str) -> str:
     lines = text.strip().splitlines()
-    return lines[-1] if lines else "it says nothing"
+    return lines[-1] if lines else "no error output"

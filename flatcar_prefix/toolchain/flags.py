@@ -8,16 +8,16 @@ import os
 from flatcar_prefix.prefix.model import Prefix, Toolchain
 
 HOST_PROGRAMS = ("usr/local/bin", "usr/bin", "usr/sbin", "bin", "sbin")
-"""Where packages for the build host put their programs. No link leads from there to the
-machine's directories, into which Portage would then install."""
+"""The directories of programs of packages for the build host. None of them is a link to a
+directory of the machine, because Portage would then install into it."""
 
 
 def ldflags(prefix: Prefix) -> str:
-    """Return LDFLAGS: the prefix's loader and, where it needs telling, its libraries.
+    """Return LDFLAGS: the prefix's loader and, for an imported one, the search path.
 
-    A loader built for the prefix looks into the prefix by itself. An imported one
-    looks into the host's directories, so programs carry DT_RPATH, which (unlike
-    DT_RUNPATH) also holds for the libraries of their libraries.
+    The search path of a loader built for the prefix is in the prefix. An imported loader
+    searches the host's directories, so programs have DT_RPATH. Unlike DT_RUNPATH, it also
+    applies to indirect dependencies.
     """
     loader = f"{prefix.eprefix}/{prefix.board.loader}"
     flags = ["-Wl,-O1", "-Wl,--as-needed", f"-Wl,--dynamic-linker={loader}"]
@@ -25,7 +25,7 @@ def ldflags(prefix: Prefix) -> str:
 
 
 def rpath_flags(prefix: Prefix) -> list[str]:
-    """Return the linker flags by which programs find an imported C library."""
+    """Return the linker flags that let programs find an imported C library."""
     if prefix.bootstrap != "import":
         return []
     libdir = prefix.board.libdir
@@ -34,8 +34,9 @@ def rpath_flags(prefix: Prefix) -> list[str]:
 
 
 def search_path(prefix: Prefix) -> str:
-    """Return what builds have in PATH before the caller's: the prefix's tools, and what
-    was built for the build host.
+    """Return the directories before the caller's PATH in builds.
+
+    They are the prefix's tools and the programs that were built for the build host.
     """
     own = [prefix.host_dir / name for name in HOST_PROGRAMS]
     places = [prefix.tools_dir, *(() if prefix.native_host else own)]
@@ -43,7 +44,7 @@ def search_path(prefix: Prefix) -> str:
 
 
 def raw_command(toolchain: Toolchain, compiler: str) -> list[str]:
-    """Return how to call a compiler of the toolchain with the toolchain's own sysroot."""
+    """Return the command of a compiler with the toolchain's own sysroot."""
     if compiler in (toolchain.clang_cc, toolchain.clang_cxx):
         target = f"--target={toolchain.clang_target}"
         return [compiler, target, *raw_command(toolchain, "")[1:]]
@@ -51,11 +52,10 @@ def raw_command(toolchain: Toolchain, compiler: str) -> list[str]:
 
 
 def driver_flags(prefix: Prefix) -> list[str]:
-    """Return what a compiler is told so that it compiles for the prefix.
+    """Return the flags that make a compiler compile for the prefix.
 
-    ``-B`` names where start files and libraries are, since a distribution's gcc looks
-    for them below other names than ``lib64``. Unlike ``-L`` it comes after the caller's
-    own directories.
+    ``-B`` names the directories of start files and libraries, because a distribution's gcc
+    does not look in ``lib64``. Unlike ``-L``, it comes after the caller's own directories.
     """
     esysroot, libdir = os.fspath(prefix.staging.eroot), prefix.board.libdir
     return [

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """``<chost>-ldconfig``, which Portage's env-update calls with ``-X -r <ROOT>``.
 
-It makes the cache of the prefix's own loader, ``<EPREFIX>/etc/ld.so.cache``. The
-prefix's own ldconfig knows best where that looks; another architecture's runs by QEMU.
-The machine's does for its own architecture, told where everything is.
+It writes the cache of the prefix's own loader, ``<EPREFIX>/etc/ld.so.cache``. It runs the
+prefix's own ldconfig, which knows the loader's search path; for another architecture, QEMU
+runs it. Without one, the machine's ldconfig serves its own architecture, with explicit paths.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def text(prefix: Prefix) -> str:
         lines += [
             "PATH=${PATH}:/usr/sbin:/sbin",
             "export PATH",
-            "# Those directories are only looked into when a cache is made.",
+            "# ldconfig accepts directories only if it writes a cache.",
             'case " $* " in',
             f'*" -p "* | *" --print-cache "*) exec ldconfig {options} "$@" ;;',
             f'*) exec ldconfig {options} "$@" {directories} ;;',
@@ -44,7 +44,7 @@ def text(prefix: Prefix) -> str:
         ]
     else:
         lines += [
-            f"echo ' * no ldconfig for {board.uname_machine} is here; it is in sys-libs/glibc' >&2",
+            f"echo ' * no ldconfig for {board.uname_machine}: sys-libs/glibc is not installed' >&2",
             "exit 127",
         ]
     return "\n".join(lines) + "\n"

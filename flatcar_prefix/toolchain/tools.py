@@ -21,14 +21,13 @@ BINUTILS = (
     "addr2line ar as gprof ld ld.bfd ld.gold nm objcopy objdump ranlib readelf size strings strip"
 ).split()
 
-
 HOST_TOOLS = {"gtar": "tar", "gmake": "make", "gsed": "sed", "gfind": "find", "gxargs": "xargs"}
-"""Names by which Portage and ebuilds call GNU tools, and what they are called elsewhere."""
+"""Names that Portage and ebuilds use for GNU tools, and their names on other systems."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a gcc keeps its own files, and its C++ headers."""
+    """The directories of gcc's own files and of its C++ headers."""
 
     directory: Path
     """e.g. ``/usr/lib/gcc/x86_64-linux-gnu/12``."""
@@ -36,7 +35,7 @@ class Layout:
 
 
 def layout(toolchain: Toolchain) -> Layout:
-    """Return where the compiler keeps its own files, as it says itself."""
+    """Return the directories of the compiler's own files, as the compiler reports them."""
     dirs = process.run([toolchain.cc, "-print-search-dirs"], capture=True).stdout
     install = next(line[9:] for line in dirs.splitlines() if line.startswith("install: "))
     argv = [*raw_command(toolchain, toolchain.cxx), "-E", "-v", "-xc++", os.devnull]
@@ -54,21 +53,20 @@ def script(argv: Iterable[str], *, env: Mapping[str, str] | None = None, before:
 
 
 def until_libc(prefix: Prefix, raw: Iterable[str]) -> str:
-    """Return the line of a script by which ``raw`` compiles until the prefix has a C library.
+    """Return the script lines that run ``raw`` until the prefix has a C library.
 
-    What comes before the C library, and that itself, is so compiled with the toolchain's
-    own sysroot. No step in between can be forgotten.
+    The C library and all packages before it are thus compiled with the toolchain's own
+    sysroot, without a separate step in between.
     """
     libc = prefix.staging.eroot / "usr" / prefix.board.libdir / "libc.so"
     return (
-        "# As long as there is no C library to link with, the toolchain's own is.\n"
+        "# Use the toolchain's own C library until the prefix has one.\n"
         f'[ -e {shlex.quote(os.fspath(libc))} ] || exec {shlex.join(raw)} "$@"\n'
     )
 
 
 def write_tools(prefix: Prefix) -> None:
-    """Write the prefix's tools, the mirror of the compiler's directory, and what build
-    systems are told."""
+    """Write the prefix's tools, the mirror of gcc's directory and the build system files."""
     tools = prefix.tools_dir
     tools.mkdir(parents=True, exist_ok=True)
     gcc = layout(prefix.toolchain)
@@ -118,7 +116,7 @@ def tool_scripts(prefix: Prefix, gcc: Layout, exec_prefix: str) -> dict[str, str
 def _clang_scripts(
     prefix: Prefix, flags: list[str], cxx: list[str], exec_prefix: str
 ) -> dict[str, str]:
-    """Return clang's scripts: of gcc's files, too, it sees the mirror and no others."""
+    """Return clang's scripts; clang uses the mirror of gcc's directory only."""
     toolchain, chost = prefix.toolchain, prefix.board.chost
     mirror = os.fspath(Path(exec_prefix).parents[1])
     common = [
@@ -137,7 +135,7 @@ def _clang_scripts(
 
 
 def pkg_config_script(prefix: Prefix) -> str:
-    """Return ``<chost>-pkg-config``: it sees the prefix's libraries and no others."""
+    """Return ``<chost>-pkg-config``, which finds the prefix's libraries only."""
     usr = f"{prefix.staging.eroot}/usr"
     env = {
         "PKG_CONFIG_SYSROOT_DIR": os.fspath(prefix.staging.path),
@@ -150,7 +148,7 @@ def pkg_config_script(prefix: Prefix) -> str:
 
 
 def _mirror(directory: Path, mirror: Path, toolchain: Toolchain) -> str:
-    """Make the mirror of gcc's ``directory``; return what GCC_EXEC_PREFIX is to be.
+    """Create the mirror of gcc's ``directory``; return the value of GCC_EXEC_PREFIX.
 
     GCC_EXEC_PREFIX names the directory two above, where gcc looks for
     ``<machine>/<version>/``.
@@ -161,7 +159,7 @@ def _mirror(directory: Path, mirror: Path, toolchain: Toolchain) -> str:
     here.mkdir(parents=True)
     for path in sorted(directory.iterdir()):
         (here / path.name).symlink_to(os.path.realpath(path))
-    # gcc takes as and ld from beside itself, or from PATH, where another machine's may be.
+    # gcc takes as and ld from its own directory or from PATH, which may have the wrong ones.
     for name in ("as", "ld"):
         if (tool := shutil.which(f"{toolchain.binutils_prefix}{name}")) and not (
             here / name

@@ -285,7 +285,7 @@ class TestRepositories:
         assert result.returncode == 1
         what, to_do = two_lines(result)
         assert f"bare at {overlay.path} does not name its masters" in what
-        assert to_do == f"Write into {file}: masters = gentoo-subset"
+        assert to_do == f"Add this line to {file}: masters = gentoo-subset"
         assert not machine.staging("bare").exists()
         with file.open("a") as stream:
             stream.write(to_do.partition(": ")[2] + "\n")

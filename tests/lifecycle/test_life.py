@@ -108,7 +108,7 @@ class TestFound:
         record.write_text(json.dumps({**json.loads(record.read_text()), "format": 99}))
         result = machine.fp("show", prefix.staging_dir)
         assert result.returncode == 1
-        assert "newer program" in two_lines(result)[0]
+        assert "newer version" in two_lines(result)[0]
 
     @pytest.mark.parametrize(
         "text", ["", "{", "[]", "{}", '{"format": 1}', '{"format": "x"}', "\x00"]
@@ -466,7 +466,7 @@ class TestAtOnce:
             result = machine.try_setup("--bootstrap=none", "busy", "/usr/local/busy")
             assert result.returncode == 1
             what, to_do = two_lines(result)
-            assert "another program is at work on busy-amd64-usr" in what
+            assert "busy-amd64-usr is locked by another program" in what
             assert "Wait" in to_do
             assert traces(machine) == before
         assert machine.setup("busy").staging_dir.is_dir()
@@ -505,7 +505,7 @@ class TestAtOnce:
                 "--bootstrap=none", f"--{which}_dir={place}", "free", "/usr/local/free"
             )
             assert result.returncode == 1
-            assert f"another program is at work on {place}" in two_lines(result)[0]
+            assert f"{place} is locked by another program" in two_lines(result)[0]
             assert traces(machine) == before
 
     def test_names_that_share_directories_started_together_do_not_harm_each_other(

@@ -289,7 +289,7 @@ def test_a_stage_before_which_something_is_left_to_do_is_refused(machine: Machin
     assert said.returncode == 2
     what, hint = two_lines(said)
     assert what.endswith(
-        "stage runtime cannot be the first: not done yet is baselayout, os-headers, libc"
+        "stage runtime cannot be the first: earlier stages are not done: baselayout, os-headers, libc"
     )
     assert "--from baselayout" in hint
     assert not machine.staging("boot").exists()
@@ -300,7 +300,7 @@ def test_a_last_stage_that_comes_before_the_first_is_refused(machine: Machine) -
     said = machine.run(*command)
     assert said.returncode == 2
     what, hint = two_lines(said)
-    assert "stage system comes after libc" in what
+    assert "stage system comes after stage libc" in what
     assert "baselayout, os-headers, libc, runtime, system, final" in hint
     assert not machine.staging("boot").exists()
 

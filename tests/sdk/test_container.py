@@ -91,7 +91,7 @@ class TestDoctor:
         assert "no sysroot of x86_64-cros-linux-gnu-gcc" in lines[number]
         assert "./update_chroot --toolchain_boards=amd64-usr" in lines[number + 1]
         foreign = checks["toolchain of arm64-usr, sdk"]
-        assert foreign["found"] == "no sdk compiler for arm64-usr is here"
+        assert foreign["found"] == "no sdk compiler for arm64-usr is installed"
 
     def test_what_is_not_installed_is_named_by_the_sdks_packages(
         self, any_container: Container, tmp_path: Path
@@ -315,7 +315,7 @@ class TestToolchains:
         said = container.run(*container.setup_command(*args))
         assert said.returncode == 1
         what, hint = said.stderr.splitlines()
-        assert what == f" * no {kind} compiler for amd64-usr is here"
+        assert what == f" * no {kind} compiler for amd64-usr is installed"
         assert "x86_64-cros-linux-gnu-gcc" in hint
         assert places(container) == before
 
