@@ -109,8 +109,13 @@ PREFIX_FEATURES = ("features/prefix/standalone/kernel-3.2+", "features/prefix/st
 """Feature profiles that turn a board's profile into a prefix profile, best first."""
 
 
-def board(name: str) -> Board:
-    """Return the board called ``name``; raise :class:`UsageError` for an unknown name."""
+def board(name: str | Board) -> Board:
+    """Return the board called ``name``; raise :class:`UsageError` for an unknown name.
+
+    A :class:`Board` is returned as it is.
+    """
+    if isinstance(name, Board):
+        return name
     try:
         return BOARDS[name]
     except KeyError:

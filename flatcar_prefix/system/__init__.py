@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""This machine: processes, files, users, places. No Portage, no prefix."""
+"""This machine: processes, files, users, directories. Imports nothing of Portage or prefixes."""

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Directories of this machine: the SDK container, or any Linux machine.
-
-Only this module reads the environment.
-"""
+"""Directories of this machine: the SDK container, or any Linux machine."""
 
 from __future__ import annotations
 
@@ -12,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flatcar_prefix.boards import Board
+from flatcar_prefix.environ import variables
 from flatcar_prefix.system.distribution import CONTAINER_SCRIPTS
 from flatcar_prefix.system.python import PACKAGE_DIR
 from flatcar_prefix.system.users import portage_user
@@ -46,7 +44,7 @@ class Sdk:
 
 
 def data_dir() -> Path:
-    """Return the directory that holds ``repos``, ``wrappers`` and ``eclass-helpers``.
+    """Return the directory that holds ``repos``, ``wrappers``, ``eclass-helpers`` and ``docs``.
 
     It is the checkout that this program runs from, or the package's installed data.
     """
@@ -54,6 +52,21 @@ def data_dir() -> Path:
     if (checkout / "setup.py").is_file() and (checkout / "repos").is_dir():
         return checkout
     return PACKAGE_DIR / "_data"
+
+
+def documentation(page: str) -> str:
+    """Return the path of a page of the documentation, which is installed with this program."""
+    return os.fspath(data_dir() / "docs" / page)
+
+
+def embedded_repositories() -> Path:
+    """Return the directory of the repositories that this program contains."""
+    return data_dir() / "repos"
+
+
+def is_embedded(location: Path) -> bool:
+    """Return whether this program contains the repository at ``location``."""
+    return os.path.realpath(location.parent) == os.path.realpath(embedded_repositories())
 
 
 def detect_sdk(
@@ -69,7 +82,7 @@ def detect_sdk(
     ``FLATCAR_PREFIX_CACHE_DIR``, ``FLATCAR_PREFIX_STATE_DIR`` and
     ``FLATCAR_PREFIX_WRAPPER_DIR`` override the directories.
     """
-    env = os.environ if environ is None else environ
+    env = variables() if environ is None else environ
     container = root / CONTAINER_SCRIPTS
     if container.is_dir():
         return _container(root, scripts_dir or container, env)
@@ -129,18 +142,8 @@ def _own_dirs(root: Path, env: Mapping[str, str]) -> tuple[Path, Path]:
     )
 
 
-def environment() -> dict[str, str]:
-    """Return a copy of the environment for a child process."""
-    return dict(os.environ)
-
-
-def take(variable: str) -> str:
-    """Remove a variable from the environment and return its value."""
-    return os.environ.pop(variable, "")
-
-
 def user_config_dir(environ: Mapping[str, str] | None = None) -> Path:
     """Return the user's configuration directory of this program."""
-    env = os.environ if environ is None else environ
+    env = variables() if environ is None else environ
     base = env.get("XDG_CONFIG_HOME") or os.path.join(env.get("HOME", "/"), ".config")
     return Path(base) / "flatcar-prefix"

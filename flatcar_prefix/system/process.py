@@ -8,10 +8,12 @@ import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from flatcar_prefix import environ
 from flatcar_prefix.errors import BuildError, PrefixError
 from flatcar_prefix.system.programs import SBIN, which
 
@@ -75,7 +77,7 @@ def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
 
     It contains the caller's PATH, the directories of mkfs programs and ``settings`` only.
     """
-    path = os.pathsep.join([os.environ.get("PATH", os.defpath), *SBIN])
+    path = os.pathsep.join([environ.search_path(), *SBIN])
     return {"PATH": path, "LC_ALL": "C", "TZ": "UTC", **(settings or {})}
 
 
@@ -106,7 +108,11 @@ def failure(
 
 
 def start(
-    argv: Sequence[str | os.PathLike[str]], *, env: Mapping[str, str], output: IO[Any]
+    argv: Sequence[str | os.PathLike[str]],
+    *,
+    env: Mapping[str, str],
+    output: IO[Any],
+    pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
     """Start a program that reads nothing and writes everything to ``output``.
 
@@ -117,7 +123,7 @@ def start(
     command[0] = os.fspath(which(command[0]))
     return subprocess.Popen(
         command, env=dict(env), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-        preexec_fn=_ending_with(os.getpid()),
+        preexec_fn=_ending_with(os.getpid()), pass_fds=pass_fds,
     )  # fmt: skip
 
 
@@ -128,13 +134,52 @@ PR_SET_PDEATHSIG = 1
 def _ending_with(parent: int) -> Callable[[], None]:
     """Return a function that makes its process end when ``parent`` ends."""
     libc = ctypes.CDLL(None)
+    return lambda: _end_with(libc, parent, signal.SIGTERM)
 
-    def ask() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-        if os.getppid() != parent:  # The parent ended before prctl.
-            os.kill(os.getpid(), signal.SIGTERM)
 
-    return ask
+def end_with(parent: int) -> None:
+    """Let the kernel kill this process, a forked one, when its ``parent`` ends."""
+    _end_with(ctypes.CDLL(None), parent, signal.SIGKILL)
+
+
+def _end_with(libc: ctypes.CDLL, parent: int, number: signal.Signals) -> None:
+    libc.prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
+    # The parent ended before prctl. It is 0 in the first process of a PID namespace.
+    if os.getppid() not in (parent, 0):
+        os.kill(os.getpid(), number)
+
+
+class _Forks:
+    """Lets forked processes end with their parents."""
+
+    active = False
+    parent = 0
+    libc: ctypes.CDLL | None = None
+
+    @classmethod
+    def before(cls) -> None:
+        cls.parent = os.getpid()
+
+    @classmethod
+    def in_child(cls) -> None:
+        if cls.active and cls.libc is not None:
+            _end_with(cls.libc, cls.parent, signal.SIGKILL)
+
+
+@contextmanager
+def ending_children() -> Iterator[None]:
+    """Within, the kernel kills a process that this process or a child forks, when its parent ends.
+
+    A forked process that changes its user has to call :func:`end_with` afterwards.
+    """
+    if _Forks.libc is None:
+        _Forks.libc = ctypes.CDLL(None)
+        os.register_at_fork(before=_Forks.before, after_in_child=_Forks.in_child)
+    active, _Forks.active = _Forks.active, True
+    try:
+        yield
+    finally:
+        _Forks.active = active
 
 
 def wait(child: subprocess.Popen[bytes], *, seconds: float) -> int | None:

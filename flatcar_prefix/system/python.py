@@ -20,12 +20,15 @@ def interpreter() -> str:
     return os.fspath(named) if named.exists() and named.samefile(sys.executable) else sys.executable
 
 
-def hidden_from_others() -> Path | None:
-    """Return the directory that keeps other users from this program or its Python, if any."""
-    needed = (interpreter(), sys.base_prefix, sys.prefix, PACKAGE_DIR)
-    for path in (Path(os.path.realpath(place)) for place in needed):
+def hidden_from_others(*places: Path) -> Path | None:
+    """Return the directory that keeps other users from this program or its Python, if any.
+
+    ``places`` are further paths that they are to reach; they may not exist yet.
+    """
+    own: tuple[str | Path, ...] = (interpreter(), sys.base_prefix, sys.prefix, PACKAGE_DIR)
+    for path in (Path(os.path.realpath(place)) for place in (*own, *places)):
         for directory in reversed((path, *path.parents)):
-            if not directory.stat().st_mode & stat.S_IXOTH:
+            if directory.exists() and not directory.stat().st_mode & stat.S_IXOTH:
                 return directory
     return None
 

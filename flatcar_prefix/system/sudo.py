@@ -7,8 +7,9 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 
+from flatcar_prefix import environ
 from flatcar_prefix.errors import PrefixError
-from flatcar_prefix.system.places import Sdk, detect_sdk, environment
+from flatcar_prefix.system.places import Sdk, detect_sdk
 from flatcar_prefix.system.python import launch
 
 PASSED = (
@@ -19,7 +20,6 @@ PASSED = (
     "NOCOLOR",
     "NO_COLOR",
     "TERM",
-    "XDG_CONFIG_HOME",
 )
 """Variables that sudo passes on, besides this program's own."""
 
@@ -52,5 +52,5 @@ def become_root(words: Sequence[str]) -> None:
         raise PrefixError(
             "the command needs root, but sudo is not installed", hint="Run the command as root."
         )
-    argv = command(words, environment())
+    argv = command(words, environ.variables())
     os.execvp(argv[0], argv)
