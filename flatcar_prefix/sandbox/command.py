@@ -4,15 +4,15 @@
 from __future__ import annotations
 
 import argparse
-import os
 
+from flatcar_prefix import environ
 from flatcar_prefix.errors import UsageError
 from flatcar_prefix.prefix.model import Prefix
 from flatcar_prefix.sandbox.run import run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``flatcar-prefix run``, the prefix's name aside."""
+    """Add the arguments of ``flatcar-prefix run``, except the prefix's name."""
     parser.add_argument("--staging", action="store_true", help="run programs of the staging root")
     parser.add_argument(
         "--bind",
@@ -28,15 +28,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trace-libs",
         action="store_true",
-        help="print each library loaded and where from; fail if one came from outside",
+        help="print the path of each loaded library; fail if one is outside the prefix",
     )
     parser.add_argument("program", help="name of the program, or its path on the target")
     parser.add_argument("arguments", nargs=argparse.REMAINDER)
 
 
 def run_command(prefix: Prefix, args: argparse.Namespace) -> int:
-    """Run the program; its exit code is this program's."""
-    env = {key: os.environ[key] for key in ("TERM", "COLORTERM") if key in os.environ}
+    """Run the program and return its exit code."""
+    env = {key: v for key in ("TERM", "COLORTERM") if (v := environ.value(key))}
     for text in args.setenv:
         key, equals, value = text.partition("=")
         if not key or not equals:

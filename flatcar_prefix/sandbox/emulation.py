@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Programs of another architecture: QEMU as their interpreter, and binfmt_misc."""
+"""Run programs of another architecture with QEMU and binfmt_misc."""
 
 from __future__ import annotations
 

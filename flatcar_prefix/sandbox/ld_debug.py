@@ -27,7 +27,7 @@ class Library:
         return PurePosixPath(self.path).name
 
     def inside(self, eprefix: str) -> bool:
-        """Return whether it lies in the prefix; a relative path counts as outside."""
+        """Return whether the library is in the prefix; a relative path is outside."""
         return posixpath.normpath(self.path).startswith(eprefix + "/")
 
 

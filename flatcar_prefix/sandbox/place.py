@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flatcar_prefix.errors import PrefixError, UsageError
+from flatcar_prefix.links import follow
 from flatcar_prefix.prefix.model import Prefix, Root
+from flatcar_prefix.sandbox.interpreter import interpreter
 from flatcar_prefix.system import programs
 
 
@@ -70,32 +72,22 @@ class Place:
             yield bind.target.rstrip("/"), bind.source
         yield self.eprefix, self.root.eroot
 
-    def resolve(self, target: str, *, links: int = 40) -> Path | None:
+    def resolve(self, target: str) -> Path | None:
         """Return the host file that a path in the sandbox resolves to.
 
         Symlinks resolve as in the sandbox; absolute links stay inside it.
         """
-        done = "/"
-        parts = [part for part in target.split("/") if part]
-        while parts:
-            part = parts.pop(0)
-            if part in (".", ".."):
-                done = os.path.normpath(os.path.join(done, part))
-                continue
-            done = os.path.join(done, part)
-            host = self.on_host(done)
-            if host is not None and host.is_symlink():
-                links -= 1
-                if not links:
-                    return None
-                leads = os.readlink(host)
-                parts = [word for word in leads.split("/") if word] + parts
-                done = "/" if leads.startswith("/") else os.path.dirname(done)
-        return host if (host := self.on_host(done)) and host.exists() else None
+        end = follow(target, self._link)
+        host = None if end.failure else self.on_host(end.path)
+        return host if host and host.exists() else None
+
+    def _link(self, target: str) -> str | None:
+        host = self.on_host(target)
+        return os.readlink(host) if host and host.is_symlink() else None
 
 
 def parse_bind(text: str | Path) -> Bind:
-    """Return the bind that ``SOURCE[:TARGET][:ro]`` asks for; SOURCE is its own TARGET."""
+    """Return the bind of ``SOURCE[:TARGET][:ro]``; TARGET defaults to SOURCE."""
     words = os.fspath(text).split(":")
     writable = words[-1] != "ro"
     if not writable:
@@ -129,6 +121,7 @@ def find_program(place: Place, program: str, *, cwd: str = "/") -> str:
         if host is None or host.is_dir():
             continue
         if os.access(host, os.X_OK):
+            _check_interpreter(place, candidate, host)
             return candidate
         found = found or candidate
     if found:
@@ -142,6 +135,21 @@ def find_program(place: Place, program: str, *, cwd: str = "/") -> str:
     )
 
 
+def _check_interpreter(place: Place, program: str, host: Path) -> None:
+    """Raise :class:`NotExecutableError` if the program's interpreter or loader is missing.
+
+    The kernel would only report that the program, which exists, does not.
+    """
+    needed = interpreter(host)
+    if not needed.startswith("/") or place.resolve(needed):
+        return
+    if needed.startswith(f"{place.eprefix}/"):
+        hint = "Install the package that contains it into the prefix."
+    else:
+        hint = f"Correct the package: use a path below {place.eprefix}, or --bind {needed}."
+    raise NotExecutableError(f"{program} needs {needed}, which does not exist there", hint=hint)
+
+
 def emulator(prefix: Prefix, *, machine: str | None = None) -> Path | None:
     """Return QEMU for the board's programs, or ``None`` if this machine runs them natively."""
     if prefix.board.uname_machine == (machine or platform.machine()):
@@ -150,7 +158,7 @@ def emulator(prefix: Prefix, *, machine: str | None = None) -> Path | None:
 
 
 def environment(prefix: Prefix, path: Sequence[str], more: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a program; of the caller's, it has only ``more``."""
+    """Return the environment of a program; ``more`` is all that it takes from the caller."""
     return {
         "PATH": os.pathsep.join(path),
         "HOME": "/tmp",

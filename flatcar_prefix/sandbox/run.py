@@ -16,8 +16,9 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from flatcar_prefix.errors import PrefixError, UsageError
-from flatcar_prefix.prefix.model import Prefix
-from flatcar_prefix.sandbox import ld_debug
+from flatcar_prefix.prefix import registry
+from flatcar_prefix.prefix.registry import Named
+from flatcar_prefix.sandbox import ld_debug, seccomp
 from flatcar_prefix.sandbox.emulation import EMULATOR, binfmt, interpreted
 from flatcar_prefix.sandbox.place import (
     Bind,
@@ -32,17 +33,22 @@ from flatcar_prefix.system import programs
 
 TRACES = "/run/flatcar-prefix/traces"
 
+OF_THE_MACHINE = tuple(
+    f"/proc/{name}" for name in ("sys", "sysrq-trigger", "irq", "bus", "fs", "acpi", "scsi", "mtrr")
+)
+"""The files of the machine, not of the PID namespace, that root can write in a new procfs."""
+
 NETWORK_FILES = ("resolv.conf", "hosts", "nsswitch.conf")
 
 
 def bwrap_words(place: Place, *, cwd: str) -> list[str]:
     """Return bubblewrap's options for ``place``."""
     words = [
-        *("--unshare-all",),
+        *("--unshare-all", "--cap-drop", "ALL"),
         *(("--share-net",) if place.network else ()),
         *("--clearenv", "--hostname", place.root.prefix.name[:64]),
         *("--ro-bind", os.fspath(place.root.eroot), place.eprefix),
-        *("--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"),
+        *("--proc", "/proc", *_closed_proc(), "--dev", "/dev", "--tmpfs", "/tmp"),
     ]
     if place.emulator:
         words += ["--ro-bind", os.fspath(place.emulator), EMULATOR]
@@ -53,6 +59,16 @@ def bwrap_words(place: Place, *, cwd: str) -> list[str]:
     for key, value in place.environment.items():
         words += ["--setenv", key, value]
     return [*words, "--remount-ro", "/", "--chdir", cwd]
+
+
+def _closed_proc() -> list[str]:
+    """Return the options that make the machine's own files in /proc read-only.
+
+    root owns them, so root can write to them without a capability. bubblewrap does not protect
+    them, because the directories are not writable.
+    """
+    there = (place for place in OF_THE_MACHINE if Path(place).exists())
+    return [word for place in there for word in ("--ro-bind", place, place)]
 
 
 def _network_words(place: Place) -> list[str]:
@@ -68,7 +84,7 @@ def _network_words(place: Place) -> list[str]:
 
 
 def run(
-    prefix: Prefix,
+    prefix: Named,
     argv: Sequence[str],
     *,
     bind: Sequence[str | Path] = (),
@@ -84,13 +100,13 @@ def run(
     ends it, the exit code is 128 plus the signal number. ``trace_libs`` prints the loaded
     libraries to stderr and raises :class:`PrefixError` for one from outside the prefix.
     """
+    prefix = registry.load(prefix)
+    if isinstance(argv, str):
+        raise UsageError("the command is one text", hint="Give a list: the program, its arguments.")
     if not argv:
         raise UsageError("no program was given", hint="Give a program after --.")
     place = Place(prefix.root(root_kind), tuple(map(parse_bind, bind)), network, emulator(prefix))
-    if not place.root.eroot.is_dir():
-        raise PrefixError(
-            f"the root {place.root.eroot} does not exist", hint="Install a package first."
-        )
+    registry.refuse_unconfigured(place.root)
     with ExitStack() as stack:
         more = dict(env or {})
         if trace_libs:
@@ -98,7 +114,7 @@ def run(
             place = replace(place, binds=(*place.binds, Bind(traces, TRACES)))
             more |= {"LD_DEBUG": "libs,files", "LD_DEBUG_OUTPUT": f"{TRACES}/ld"}
         place = replace(place, environment=environment(prefix, place.path, more))
-        code = supervise(*_command(place, argv))
+        code = supervise(*_command(place, argv), seccomp=seccomp.program())
         if trace_libs:
             report(place, ld_debug.read(traces))
     return code

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Programs of a prefix, run for real by bubblewrap and, for arm64, by QEMU."""
+"""Run programs of a prefix with the real bubblewrap and, for arm64, QEMU."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ sys.exit(run(record.read(Path(sys.argv[1])), sys.argv[2:]))
 
 @pytest.fixture(scope="module")
 def prefixes() -> Iterator[dict[str, Prefix]]:
-    """A prefix for each board, where every user can read it."""
+    """A prefix for each board, in a directory that every user can read."""
     with tempfile.TemporaryDirectory(prefix="prefixes-") as name:
         base = Path(name)
         made = {board: shipping_prefix.make(base / board, board=board) for board in BOARDS}
@@ -62,13 +62,13 @@ def shipped(prefixes: dict[str, Prefix]) -> Prefix:
 
 
 def start(prefix: Prefix, *argv: str, **options: object) -> subprocess.Popen[str]:
-    """Start this program, which starts that of the prefix."""
+    """Start this program, which starts the program of the prefix."""
     command = [sys.executable, "-c", RUN, prefix.staging_dir, *argv]
     return subprocess.Popen(command, cwd=HERE.parents[1], text=True, **options)  # type: ignore[call-overload,no-any-return]
 
 
 def output(prefix: Prefix, *argv: str, **options: object) -> str:
-    """Return what a program of the prefix prints."""
+    """Return the output of a program of the prefix."""
     code = (
         "import sys, json; from pathlib import Path; from flatcar_prefix.prefix import record;"
         "from flatcar_prefix.sandbox.run import run;"
@@ -160,7 +160,7 @@ def test_a_signal_that_is_sent_reaches_the_program_which_decides(
 
 
 def on_terminal(prefix: Prefix, *argv: str, until: bytes, send: bytes) -> tuple[bytes, int]:
-    """Return what a program printed on a terminal, and its exit code."""
+    """Return the output of a program on a terminal, and its exit code."""
     pid, terminal = pty.fork()
     if not pid:
         os.chdir(HERE.parent)
@@ -181,7 +181,7 @@ def test_the_terminal_is_the_program_s(shipped: Prefix) -> None:
 def test_interrupting_at_a_terminal_reaches_the_program_once_and_is_its_to_handle(
     shipped: Prefix,
 ) -> None:
-    """bubblewrap itself dies of it; the program's exit code is what counts all the same."""
+    """The signal kills bubblewrap itself; the result is still the program's exit code."""
     code = on_terminal(shipped, "hello", "wait", until=b"ready", send=b"\x03")[1]
     assert code == 40 + signal.SIGINT
 
@@ -224,7 +224,7 @@ def test_without_asking_there_is_no_network_and_with_asking_there_is(shipped: Pr
         return {line.split(":")[0].strip() for line in text.splitlines() if ":" in line}
 
     read = ["hello", "read", "/proc/net/dev"]
-    # Kernels with tunnel modules make these in every namespace.
+    # Kernels with tunnel modules create these in every namespace.
     always = {"lo", "tunl0", "sit0", "ip6tnl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6gre0"}
     assert interfaces(output(shipped, *read)) <= always
     everything = interfaces(Path("/proc/net/dev").read_text())
@@ -312,7 +312,7 @@ def test_the_machine_s_own_architecture_is_not_emulated(prefixes: dict[str, Pref
 @pytest.mark.needs_root
 @pytest.mark.parametrize("board", BOARDS)
 def test_an_ordinary_user_can_run_it(prefixes: dict[str, Prefix], board: str) -> None:
-    # The interpreter of the tests may be where that user cannot read it.
+    # That user may not be able to read the interpreter of the tests.
     python = "/usr/bin/python3" if os.access("/usr/bin/python3", os.X_OK) else sys.executable
     command = [
         *("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
@@ -323,7 +323,7 @@ def test_an_ordinary_user_can_run_it(prefixes: dict[str, Prefix], board: str) ->
     assert result.returncode == 9, result.stderr
 
 
-# --- what was loaded
+# --- loaded libraries
 
 
 @pytest.mark.parametrize("board", BOARDS)
