@@ -24,7 +24,7 @@ def repository_variables(
 ) -> dict[str, str]:
     """Return the variables that pass the prefix's repositories to a Gentoo build host.
 
-    The result is empty if the build host's ``profile`` lies in another checkout. Portage
+    The result is empty if the build host's ``profile`` is in another checkout. Portage
     cannot load such a build host with the prefix's repositories, so it keeps its own.
     """
     if not _is_in_one_of(repositories, profile):

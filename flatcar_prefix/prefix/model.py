@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from flatcar_prefix.boards import Board
 from flatcar_prefix.errors import PrefixError, UsageError
 from flatcar_prefix.portage_api import session as portage_api
+from flatcar_prefix.prefix import program
 from flatcar_prefix.prefix.environment import repository_variables
 from flatcar_prefix.prefix.repository import Repository
 from flatcar_prefix.version import __version__
@@ -51,6 +53,20 @@ class Toolchain:
 
 
 @dataclass(frozen=True)
+class Binhost:
+    """A place with binary packages: the ``pkgs`` directory of a pool, as Portage reaches it."""
+
+    name: str
+    """Its section in binrepos.conf."""
+    uri: str
+    """``sync-uri``, see portage(5)."""
+    pool: str = ""
+    """The identity of the pool, if it is on this machine."""
+    keys: tuple[str, ...] = ()
+    """The fingerprints of the keys that were given for its packages."""
+
+
+@dataclass(frozen=True)
 class Prefix:
     """A name, an EPREFIX and a board; everything else is derived or in the record."""
 
@@ -69,6 +85,9 @@ class Prefix:
     """``repo:path`` of the profile, or ``composed`` for a profile with two parents."""
     bootstrap: str = "source"
     """The origin of the C library: ``source``, ``import`` or ``none``."""
+    own_libc: bool = False
+    """Whether this program's own glibc, baselayout and kernel headers replace the checkout's,
+    whose files could not be fetched."""
     native_host: bool = False
     """Whether the build host is Gentoo, such as the SDK, and uses its own configuration."""
     username: str = "root"
@@ -83,6 +102,30 @@ class Prefix:
     """The checkout that provides the repositories; an update searches it again."""
     with_gcc: bool = False
     """Whether staging contains a compiler."""
+    locales: tuple[str, ...] = ()
+    """The locales that the C library has besides C.UTF-8."""
+    confined: bool = True
+    """Whether builds are confined, see :mod:`flatcar_prefix.sandbox.confinement`."""
+    identity: str = ""
+    """The random number in its markers, see :mod:`flatcar_prefix.prefix.markers`. It is empty
+    for a prefix of version 0.1.0 that no later version has changed."""
+    kept: tuple[str, ...] = ()
+    """The kinds of roots whose directory existed before set-up and stays after removal."""
+    binhosts: tuple[Binhost, ...] = ()
+    """The places from which staging takes binary packages, the most preferred first."""
+    verify_binhosts: bool = True
+    """Whether each package of :attr:`binhosts` must have a valid signature."""
+    pool: bool = False
+    """Whether it is a pool: a prefix whose binary packages other prefixes take."""
+    signing_key: str = ""
+    """The fingerprint of the key that signs its binary packages; empty if they are unsigned."""
+    signing_home: str = ""
+    """The GnuPG home directory with this key; empty for :attr:`own_signing_home`."""
+    removing: bool = False
+    """Whether its removal has begun; it can only be removed then."""
+
+    def __repr__(self) -> str:
+        return f"<Prefix {self.id} at {self.eprefix}>"
 
     @property
     def id(self) -> str:
@@ -103,6 +146,16 @@ class Prefix:
         """Tools that come first in the PATH of builds and never appear in a user's PATH."""
         return self.staging_dir / "tools" / "bin"
 
+    @property
+    def keyring_dir(self) -> Path:
+        """The GnuPG home directory with the public keys of the binary packages to install."""
+        return self.staging_dir / "keyring"
+
+    @property
+    def own_signing_home(self) -> Path:
+        """The GnuPG home directory of a signing key that this program made."""
+        return self.staging_dir / "signing"
+
     @cached_property
     def staging(self) -> Root:
         """The root in which packages are built; the same object at each access."""
@@ -116,8 +169,32 @@ class Prefix:
     def root(self, kind: str) -> Root:
         """Return the ``staging`` or the ``final`` root."""
         if kind not in KINDS:
-            raise UsageError(f"there is no root {kind!r}", hint="Choose staging or final.")
+            raise UsageError(f"unknown root {kind!r}", hint=f"Choose one of: {', '.join(KINDS)}.")
         return self.staging if kind == "staging" else self.final
+
+    @property
+    def is_current(self) -> bool:
+        """Whether this installation of the program wrote the configuration, for these paths."""
+        return program.is_current(self._written(), self.staging_dir)
+
+    def refuse_orphaned(self) -> None:
+        """Raise :class:`PrefixError` if the configuration names a program that is gone."""
+        if missing := program.gone(self._written(), self.staging_dir):
+            raise PrefixError(
+                f"the configuration of {self.id} names {missing}, which no longer exists",
+                hint=f"Bring the prefix over to this program: flatcar-prefix wrappers"
+                f" {self.spelled}",
+            )
+
+    def _written(self) -> program.Written | None:
+        return program.written_in(self.staging.config_dir / "make.conf")
+
+    @property
+    def spelled(self) -> str:
+        """The word that names this prefix in a command: its ID, or its directory after a move."""
+        written = self._written()
+        moved = written and written.staging_dir not in (None, self.staging_dir)
+        return shlex.quote(os.fspath(self.staging_dir)) if moved else self.id
 
     def wrapper(self, tool: str) -> Wrapper:
         """Return the wrapper of ``tool``, for use from Python.
@@ -128,7 +205,8 @@ class Prefix:
         if not wrapper.path.exists():
             raise PrefixError(
                 f"{wrapper.path} does not exist",
-                hint=f"Run `flatcar-prefix wrappers {self.id} --list` to see the tools.",
+                hint=f"Write the missing wrappers: flatcar-prefix wrappers {self.id}; --list prints"
+                " the tools.",
             )
         return wrapper
 
@@ -168,6 +246,9 @@ class Root:
     kind: str
     directory: Path
     """Holds ``root``, ``logs`` and ``tmp``, and ``pkgs`` in staging."""
+
+    def __repr__(self) -> str:
+        return f"<Root {self.kind} of {self.prefix.id}: {self.path}>"
 
     @property
     def path(self) -> Path:
@@ -220,7 +301,11 @@ class Root:
 
     @cached_property
     def trees(self) -> Any:
-        """Portage's databases for this root (``portage.create_trees``), loaded once."""
+        """Portage's databases for this root (``portage.create_trees``), loaded once.
+
+        Raise :class:`PrefixError` if the configuration names a program that is gone.
+        """
+        self.prefix.refuse_orphaned()
         return portage_api.load_trees(self.environment())
 
     @property

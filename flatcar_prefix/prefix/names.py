@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
@@ -46,6 +47,23 @@ def objection(path: str) -> str | None:
         if why := NEVER_BELOW.get(str(parent)):
             return f"{path} lies below {parent}, which {why}"
     return None
+
+
+def check_directory(directory: Path) -> Path:
+    """Return an absolute, normal path that can be a staging or final directory.
+
+    Raise :class:`UsageError` for a path that make.conf or an ebuild cannot handle, and for a
+    directory of the system.
+    """
+    text = os.fspath(directory)
+    odd = any(c.isspace() or c in ":\"'$`\\%#" for c in text) or not text.isprintable()
+    normal = text == os.path.abspath(text)
+    if odd or not normal or len(directory.parts) < 3 or text in SHARED:
+        raise UsageError(
+            f"the directory {text!r} cannot be used",
+            hint="Choose a directory below a top-level one, without white space, colon or quote.",
+        )
+    return directory
 
 
 _NAME = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._+-]{0,63}")

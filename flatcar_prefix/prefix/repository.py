@@ -46,3 +46,6 @@ class Repository:
     masters: tuple[str, ...] = ()
     priority: int | None = None
     aliases: tuple[str, ...] = ()
+    embedded: bool = False
+    """Whether this program contains it. A record is valid for each installation of the program,
+    so :func:`flatcar_prefix.prefix.record.read` finds such a repository in the running one."""
