@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a plan of Portage's comes to, as far as the other root has to know it."""
+"""Read a plan from Portage's depgraph: the parts that the other root needs."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,41 +11,45 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Planned:
-    """A package that a plan knows of."""
+    """A package in a plan."""
 
     cpv: str
     slot_atom: str
     merges: bool
-    """Whether it is to be installed, rather than there already."""
+    """Whether Portage will install it; False for an installed package."""
     asked: bool
-    """Whether it was asked for that this be the version that is wanted."""
+    """Whether the call requests this package in its best version."""
     only_dependencies: bool
-    """Whether it is there for its dependencies' sake (``--onlydeps``)."""
+    """Whether Portage installs only its dependencies (``--onlydeps``)."""
     metadata: Mapping[str, str] | None
-    """What a binary package of it would say, for one that is built from an ebuild."""
+    """The metadata of its future binary package; None if no ebuild is built."""
+    build_time: str
+    """BUILD_TIME of a binary or installed package; empty for an ebuild."""
+    installed: Mapping[str, str] | None
+    """The metadata that it will have in the VDB; None if it is not merged."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A plan, or how far Portage has come with it."""
+    """A plan of Portage; incomplete without :attr:`success`."""
 
     success: bool
     packages: tuple[Planned, ...]
     host: tuple[Planned, ...]
-    """What is of the build host, which programs of a package may want when it is installed."""
+    """The build host's packages; an installation may need their programs."""
     unsatisfied: tuple[Any, ...]
-    """Atoms for which there is no package that may be installed."""
+    """Atoms that no package satisfies, or only masked packages."""
 
     @property
     def merges(self) -> dict[str, str]:
-        """What is to be installed, by its slot."""
+        """The packages to install, by slot atom."""
         return {package.slot_atom: package.cpv for package in self.packages if package.merges}
 
 
 def read(graph: Any, *, success: bool, eroot: str, host: str, keys: Iterable[str]) -> Plan:
-    """Return what the depgraph ``graph`` plans for the root ``eroot`` and for the build host's.
+    """Return the plan of the depgraph ``graph`` for ``eroot`` and for the build host's EROOT.
 
-    ``keys`` are the metadata that binary packages have.
+    ``keys`` are the metadata keys of binary packages.
     """
     keys = frozenset(keys)
     missing = graph._dynamic_config._unsatisfied_deps_for_display
@@ -76,12 +81,22 @@ def _packages(graph: Any, eroot: str, keys: frozenset[str]) -> Iterator[Planned]
             and (all_asked or bool(arguments.intersection(dynamic.digraph.parent_nodes(node)))),
             only_dependencies=bool(node.onlydeps),
             metadata=_metadata(node, keys) if builds else None,
+            build_time=str(node._metadata.get("BUILD_TIME", "") or ""),
+            installed=_metadata(node, Package.metadata_keys)
+            if node.operation == "merge" and not node.onlydeps
+            else None,
         )
 
 
-def _metadata(package: Any, keys: frozenset[str]) -> dict[str, str]:
+def _metadata(package: Any, keys: Iterable[str]) -> dict[str, str]:
+    keys = frozenset(keys)
+    patches = {}
+    if "USER_PATCHES" in keys:  # not in Portage 3.0.63
+        # Portage rejects a binary package without the user patches that apply to it.
+        patches = {"USER_PATCHES": package.root_config.settings.userPatchDigest(package)}
     return {
         **{key: package._metadata.get(key, "") for key in keys},
+        **patches,
         "USE": " ".join(sorted(package.use.enabled)),
         "repository": package.repo,
         "BUILD_ID": "",
@@ -90,9 +105,10 @@ def _metadata(package: Any, keys: frozenset[str]) -> dict[str, str]:
 
 
 def as_binaries(packages: Iterable[Planned], bintree: Any) -> Any:
-    """Return a database of what will have been built, as if it were in ``bintree``.
+    """Return a database of the future binary packages, as if ``bintree`` had them.
 
-    See ``portage.dbapi.virtual.fakedbapi``; None when nothing is built.
+    Return None if no package is built. See ``portage.dbapi.virtual.fakedbapi``. The packages
+    are newer than installed ones, as ``--rebuilt-binaries`` compares them.
     """
     from portage.dbapi.virtual import fakedbapi
 
@@ -101,7 +117,8 @@ def as_binaries(packages: Iterable[Planned], bintree: Any) -> Any:
         return None
     database = fakedbapi(settings=bintree.settings)
     database._aux_cache_keys = frozenset(bintree.dbapi._aux_cache_keys)
-    database.bintree = bintree  # which Portage asks of binary packages
+    database.bintree = bintree  # Portage reads this attribute of binary package databases
     for package in built:
-        database.cpv_inject(package.cpv, metadata=dict(package.metadata or {}))
+        metadata = {**(package.metadata or {}), "BUILD_TIME": str(int(time.time()))}
+        database.cpv_inject(package.cpv, metadata=metadata)
     return database

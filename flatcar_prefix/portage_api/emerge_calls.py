@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The steps of ``_emerge.main.emerge_main``, one function each.
 
-Portage has one public call for emerge, which handles one root in a process of its own.
-The steps are needed one by one, because staging and final share a process. All names are
-the same in Portage 3.0.63 to 3.0.83.
+Portage has one public call for emerge, which needs one process per root. Staging and final
+share a process, so this program needs the single steps. All names are the same in Portage
+3.0.63 to 3.0.83.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+from flatcar_prefix.portage_api import index_keys
 
 
 def parse_options(words: Sequence[str], *, silent: bool = False) -> tuple[Any, Any, Any]:
@@ -39,9 +42,27 @@ def load_config(action: str | None, opts: Any, files: Any) -> Any:
 
     # Set by emerge_main; no public call sets it. While it is true, profiles may be missing.
     portage._sync_mode = action == "sync"
+    index_keys.install_in_emerge()
     config = load_emerge_config(action=action, args=files, opts=opts)
     portage.process.atexit_register(_close_caches, config.trees)
+    for of_root in config.trees.values():
+        _read_without_index(of_root["vartree"].settings)
     return config
+
+
+def _read_without_index(settings: Any) -> None:
+    """Make Portage read the binary packages themselves if PKGDIR has lost their index or its keys.
+
+    With FEATURES=pkgdir-index-trusted, a default, Portage takes a PKGDIR without an index for
+    an empty one. Without it, Portage reads the packages and writes the index again.
+    """
+    pkgdir = Path(settings["PKGDIR"])
+    if "pkgdir-index-trusted" not in settings.features:
+        return
+    if not (pkgdir / "Packages").exists() or index_keys.are_lost(pkgdir):
+        settings.unlock()
+        settings.features.discard("pkgdir-index-trusted")
+        settings.lock()
 
 
 def _close_caches(trees: Any) -> None:
@@ -71,7 +92,7 @@ def log_end(*, titles: bool) -> None:
 
 
 def failed_packages(scheduler: Any) -> tuple[Any, ...]:
-    """Return what failed in a run, as ``_emerge`` has it.
+    """Return the failed packages of a run, as ``_emerge`` objects.
 
     The scheduler has no public list of all failed packages.
     """

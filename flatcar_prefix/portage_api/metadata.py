@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Ebuild metadata: whether they are cached, and generating them."""
+"""Generate the metadata of ebuilds, and check whether they are cached."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flatcar_prefix.portage_api.session import import_portage
 
 @contextmanager
 def silent() -> Iterator[None]:
-    """Within, Portage says errors only."""
+    """Within, Portage prints errors only."""
     util = import_portage().util
     before = util.noiselimit
     util.noiselimit = -1
@@ -23,11 +23,11 @@ def silent() -> Iterator[None]:
 
 
 def is_cached(portdb: Any, cpv: str, ebuild: str, location: str) -> bool:
-    """Return whether the metadata of an ebuild are known without sourcing it.
+    """Return whether the metadata of an ebuild are cached, so that Portage need not source it.
 
-    ``portdbapi`` has no public way to ask; by this one it asks itself, in every version
-    from :data:`OLDEST` to :data:`NEWEST_KNOWN`. Of one that has no such method, everything
-    is taken to be cached: it is sourced when it is needed.
+    ``portdbapi`` has no public method for this; it calls this private one itself in Portage
+    3.0.63 to 3.0.83. If a version lacks the method, return True: Portage then sources the
+    ebuild when it needs the metadata.
     """
     pull = getattr(portdb, "_pull_valid_cache", None)
     return pull is None or pull(cpv, ebuild, location)[0] is not None
@@ -36,8 +36,8 @@ def is_cached(portdb: Any, cpv: str, ebuild: str, location: str) -> bool:
 def regenerate(portdb: Any, told: Callable[[str, bool], None], *, jobs: int) -> None:
     """Source each ebuild that is not cached, ``jobs`` at once, as ``emerge --regen`` does.
 
-    ``told`` is called with each one and whether its metadata are known then. What versions
-    of Portage tell their consumer besides, and how often they try again, is left here.
+    It calls ``told`` with each ebuild and whether its metadata are valid. The consumer's
+    other arguments differ between versions of Portage, and are ignored here.
     """
     from _emerge.MetadataRegen import MetadataRegen
 

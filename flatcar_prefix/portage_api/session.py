@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where this program meets Portage: loading, writing, and what differs between versions.
+"""Import Portage, check its version, and load the databases of a root.
 
-Portage reads the environment when it is imported (``PORTAGE_OVERRIDE_EPREFIX``), so it
-is imported late, by the functions below.
+Portage reads ``PORTAGE_OVERRIDE_EPREFIX`` at import. The functions below therefore import
+it late.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from flatcar_prefix import environ
 from flatcar_prefix.errors import PrefixError
+from flatcar_prefix.portage_api import eapis, index_keys
 
 OLDEST = "3.0.63"
 
@@ -21,11 +23,12 @@ OLDEST = "3.0.63"
 NEWEST_KNOWN = "3.0.83"
 
 
-def import_portage(*, owner: bool = True) -> Any:
-    """Return the ``portage`` module, of a version that is known to work.
+def import_portage(*, owner: bool = True, users: tuple[str, str] | None = None) -> Any:
+    """Return the ``portage`` module.
 
-    ``owner`` says whether the prefix that this is about is the caller's own.
-    :class:`PrefixError` when there is none, or when it is older than :data:`OLDEST`.
+    ``owner`` is True if the caller owns the prefix; ``users`` are the user and the group that
+    its builds run as, by default those of this machine. Raise :class:`PrefixError` if Portage is
+    not installed, or is older than :data:`OLDEST`.
     """
     try:
         import portage
@@ -35,28 +38,28 @@ def import_portage(*, owner: bool = True) -> Any:
             hint=f"Install it for this Python: pip install 'portage>={OLDEST}'.",
         ) from error
     check_version(str(portage.VERSION))
-    _initialise_users(portage, owner=owner)
+    _initialise_users(portage, owner=owner, names=users)
+    eapis.leave_out_unreadable(portage)
     return portage
 
 
 class _Users(dict[str, str]):
-    """As much of a ``portage.config`` as says which user Portage drops privileges to."""
+    """The part of a ``portage.config`` that names the user to whom Portage drops privileges."""
 
     features: frozenset[str] = frozenset()
 
 
-def _initialise_users(portage: Any, *, owner: bool) -> None:
-    """Tell Portage the users before it asks.
+def _initialise_users(portage: Any, *, owner: bool, names: tuple[str, str] | None) -> None:
+    """Set Portage's build user before Portage looks it up.
 
-    A prefix's owner may do everything in it, as ``portage.data`` has it; others may not,
-    and have to leave its directories alone.
-
-    The first lock or the first file it writes would make it load the machine's own
-    configuration, which there is none of, or another's, and complain.
+    Portage would look it up at the first lock or written file. It would load the machine's
+    own configuration, which may not exist or may belong to another root, and print errors.
+    ``unprivileged`` makes ``portage.data`` grant the owner of a prefix all rights in it.
+    Other users must not change its directories.
     """
     from flatcar_prefix.system.users import is_own_user, portage_user
 
-    user, group = portage_user()
+    user, group = names or portage_user()
     users = _Users(PORTAGE_USERNAME=user, PORTAGE_GRPNAME=group)
     if os.geteuid() != 0 and owner and is_own_user(user):
         users.features = frozenset({"unprivileged"})
@@ -66,7 +69,7 @@ def _initialise_users(portage: Any, *, owner: bool) -> None:
 def check_version(version: str) -> None:
     """Raise :class:`PrefixError` for a Portage that is older than :data:`OLDEST`.
 
-    A version that cannot be compared, as a development tree's, is taken to be new.
+    A version that cannot be compared, such as a development tree's, counts as new.
     """
     from packaging.version import InvalidVersion, Version
 
@@ -81,13 +84,21 @@ def check_version(version: str) -> None:
         )
 
 
+def places() -> tuple[str, ...]:
+    """Return the directories of Portage that its programs read, besides their modules."""
+    from portage import const
+
+    defaults = f"{const.EPREFIX}{const.GLOBAL_CONFIG_PATH}/make.globals"
+    return (const.PORTAGE_BIN_PATH, os.path.dirname(os.path.realpath(defaults)))
+
+
 def version() -> str:
-    """Return the version of the Portage that is used."""
+    """Return the version of the imported Portage."""
     return str(import_portage().VERSION)
 
 
 def newer_than_known(version: str) -> bool:
-    """Return whether this Portage was released after this program was last tried with it."""
+    """Return whether ``version`` of Portage is newer than :data:`NEWEST_KNOWN`."""
     from packaging.version import InvalidVersion, Version
 
     try:
@@ -100,9 +111,9 @@ def newer_than_known(version: str) -> bool:
 def build_host(eprefix: str | None) -> Iterator[None]:
     """Within, Portage's build host is the configuration root ``eprefix``.
 
-    The same that ``PORTAGE_OVERRIDE_EPREFIX`` does for a process as a whole, for
-    programs that have imported Portage already and for those with several prefixes.
-    ``None`` leaves everything as it is.
+    ``PORTAGE_OVERRIDE_EPREFIX`` has this effect for a whole process, at import. This function
+    also works after the import, and for a process with several prefixes. ``None`` changes
+    nothing.
     """
     portage = import_portage()
     if eprefix is None or eprefix == portage.const.EPREFIX:
@@ -119,13 +130,12 @@ def build_host(eprefix: str | None) -> Iterator[None]:
 def load_trees(variables: Mapping[str, str], *, env: Mapping[str, str] | None = None) -> Any:
     """Return the databases of the root that ``variables`` point at.
 
-    They are one entry of what ``portage.create_trees`` returns; ``variables`` are what
-    ``Root.environment()`` returns.
-
-    ``env`` stands in for the environment; by default none of the caller's variables
-    shapes what is loaded.
+    The result is one entry of ``portage.create_trees``. ``variables`` is the result of
+    ``Root.environment()``. ``env`` replaces the environment; by default, the caller's
+    variables have no effect.
     """
     portage = import_portage()
+    index_keys.install()
     named = {k: v for k, v in variables.items() if k == "PORTAGE_REPOSITORIES"}
     with build_host(variables.get("PORTAGE_OVERRIDE_EPREFIX")):
         trees = portage.create_trees(
@@ -136,49 +146,49 @@ def load_trees(variables: Mapping[str, str], *, env: Mapping[str, str] | None = 
             env={"PATH": os.defpath, **named, **(env or {})},
         )
         target = trees[trees._target_eroot]
-        # Built on first use otherwise, when the build host may be another again.
+        # Build these now: at first use, Portage may have another build host.
         for name in ("vartree", "porttree", "bintree"):
             target[name]
         return target
 
 
 def global_config_path() -> str:
-    """Return where, below its prefix, Portage keeps make.globals: it depends on its installer."""
+    """Return the directory of make.globals below Portage's prefix; the installer chooses it."""
     return str(import_portage().const.GLOBAL_CONFIG_PATH).lstrip("/")
 
 
 def point_at(variables: Mapping[str, str]) -> None:
-    """Point Portage, in this process and its children, at a root: ``Root.environment()``."""
-    os.environ.update(variables)
+    """Point Portage in this process and its children at the root of ``Root.environment()``."""
+    environ.publish(variables)
 
 
-def initialise(variables: Mapping[str, str], *, owner: bool) -> None:
-    """Import Portage for a process that is about to be an emerge of this prefix.
+def initialise(variables: Mapping[str, str], *, owner: bool, users: tuple[str, str]) -> None:
+    """Import Portage for a process that runs emerge for this prefix.
 
-    The build host's prefix is read when Portage is imported, so this comes first.
+    Call this first, because Portage reads the build host's prefix at import.
     """
     point_at(variables)
-    # Plans are made in this process, where one root's can be compared with the other's.
-    os.environ["PORTAGE_FORK_DEP_CALC"] = "0"
-    portage = import_portage(owner=owner)
-    # Nobody reads portage.settings here, which would load a root once more.
+    # Calculate dependencies in this process, so that the roots' plans can be compared.
+    environ.publish({"PORTAGE_FORK_DEP_CALC": "0"})
+    portage = import_portage(owner=owner, users=users)
+    # Without this, an access to portage.settings would load a root again.
     portage._disable_legacy_globals()
     portage._internal_warnings = True
     portage.util.initialize_logger()
 
 
 def run_exit_functions() -> None:
-    """Do what Portage has left for the end of the process."""
+    """Run the functions that Portage registered for the end of the process."""
     import portage.process
 
     portage.process.run_exitfuncs()
 
 
 def setting(sysroot: Path, name: str) -> str | None:
-    """Return a variable of the configuration below ``sysroot``, None when it has none.
+    """Return a variable of the configuration below ``sysroot``, or None if it is not set.
 
-    As ``portageq envvar`` does for a root of its own, such as a board's. Of repositories
-    it knows those that the root's own repos.conf names.
+    ``sysroot`` is a complete root, such as a board's. This is ``portageq envvar`` for it, with
+    the repositories of the root's own repos.conf.
     """
     portage = import_portage()
     from portage.exception import PortageException

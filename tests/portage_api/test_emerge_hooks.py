@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The hooks into ``_emerge`` report what they should and restore everything."""
+"""The hooks into ``_emerge`` report the plan and the scheduler, and restore all names."""
 
 from __future__ import annotations
 
