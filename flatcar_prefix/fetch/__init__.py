@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""FETCHCOMMAND: upstream first, then Debian's source packages."""
+"""FETCHCOMMAND: fetch from upstream, else from Debian's source packages."""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Upstream's release tarballs, out of the distribution's source packages.
+"""Fetch upstream's release tarballs from the distribution's source packages.
 
-apt does the work, with directories, a list of sources and a configuration of its own:
-nothing of the machine's apt is written to. The list is derived from the machine's own
-entries, which seldom include sources.
+apt does the work with its own directories, list of sources and configuration, so the
+machine's apt does not change. This module derives the list from the machine's own entries,
+which seldom include sources.
 """
 
 from __future__ import annotations
@@ -22,10 +22,18 @@ from subprocess import CompletedProcess
 from urllib.parse import quote
 
 from flatcar_prefix.errors import PrefixError
+from flatcar_prefix.fetch import sources_index
+from flatcar_prefix.fetch.manifest import Dist
 from flatcar_prefix.system import process
 
 LISTS_ARE_FRESH = 24 * 60 * 60
-"""Seconds for which lists that were fetched once are taken to be true."""
+"""The age in seconds at which the lists are fetched again."""
+
+FAILED_RECENTLY = 5 * 60
+"""The time in seconds after a failed transfer in which the lists are not fetched again."""
+
+NEWER_SUITES = {"debian": ("stable", "testing", "unstable")}
+"""Suites that may have newer versions than the machine's, by ID in os-release."""
 
 _OPTIONS = {"signed-by": "Signed-By", "trusted": "Trusted"}
 _SUITES = ("stable", "oldstable", "oldoldstable", "testing", "unstable", "sid")
@@ -39,7 +47,7 @@ class Entry:
     suite: str
     components: tuple[str, ...] = ()
     options: tuple[tuple[str, str], ...] = ()
-    """Of those only that say which keys are trusted, by their names in deb822 style."""
+    """The options that choose trusted keys, with their names in deb822 style; no others."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +59,11 @@ class Source:
     files: tuple[str, ...]
 
 
-# Reading the machine's lists, as sources.list(5) describes them
+# Read the machine's lists, see sources.list(5).
 
 
 def parse_one_line(text: str) -> list[Entry]:
-    """Return the entries of a ``.list`` file; lines that make no sense are passed over."""
+    """Return the entries of a ``.list`` file; ignore invalid lines."""
     entries = []
     for line in text.splitlines():
         match = re.fullmatch(
@@ -87,7 +95,7 @@ def parse_deb822(text: str) -> list[Entry]:
 def parse_stanzas(text: str) -> list[dict[str, str]]:
     """Return the stanzas of a deb822 file, with field names in lower case.
 
-    The further lines of a field are joined by newlines; comments are left out.
+    Newlines join the lines of a field. Comments are left out.
     """
     stanzas: list[dict[str, str]] = []
     for block in re.split(r"\n[ \t]*(?:\n|$)", text.replace("\r\n", "\n")):
@@ -109,9 +117,9 @@ def parse_stanzas(text: str) -> list[dict[str, str]]:
 
 
 def of_distribution(entries: Iterable[Entry], *, codename: str) -> list[Entry]:
-    """Return the entries that are the distribution's own, each once.
+    """Return the distribution's own entries, each once.
 
-    Others hold no sources of what the distribution has, and apt would complain of them.
+    Other entries do not have the distribution's sources, and apt could print errors for them.
     """
     kept = []
     for entry in entries:
@@ -130,7 +138,7 @@ def sources_file(entries: Iterable[Entry]) -> str:
 
 def _stanza(entry: Entry) -> str:
     options = "".join(
-        # A key given in the file itself goes over several lines, an empty one being a dot.
+        # An inline key has several lines, each of which must start with a space.
         f"{name}: {value.replace(chr(10), chr(10) + ' ')}\n"
         for name, value in entry.options
     )
@@ -152,11 +160,30 @@ def machine_entries(apt: Path, *, codename: str) -> list[Entry]:
 
 def codename_of(os_release: str) -> str:
     """Return VERSION_CODENAME from the text of os-release, or an empty string."""
-    match = re.search(r"^VERSION_CODENAME=[\"']?([^\"'\n]*)", os_release, re.MULTILINE)
+    return _os_release(os_release, "VERSION_CODENAME")
+
+
+def _os_release(text: str, name: str) -> str:
+    match = re.search(rf"^{name}=[\"']?([^\"'\n]*)", text, re.MULTILINE)
     return match[1] if match else ""
 
 
-# From the name of a tarball to the package that may have it
+def newer_entries(entries: Iterable[Entry], *, os_release: str) -> list[Entry]:
+    """Return entries for newer suites of the archives that have the machine's own suite."""
+    codename = codename_of(os_release)
+    suites = NEWER_SUITES.get(_os_release(os_release, "ID"), ())
+    own = list(entries)
+    known = {(entry.uri, entry.suite) for entry in own}
+    return [
+        replace(entry, suite=suite)
+        for entry in dict.fromkeys(own)
+        if entry.suite == codename
+        for suite in suites
+        if (entry.uri, suite) not in known
+    ]
+
+
+# Guess source packages from the name of a tarball.
 
 
 def split_distfile(name: str) -> tuple[str, str, str] | None:
@@ -173,8 +200,8 @@ def split_distfile(name: str) -> tuple[str, str, str] | None:
 def guesses(distfile: str) -> list[tuple[str, str]]:
     """Return the pairs of source package and file under which Debian may have a tarball.
 
-    Debian renames upstream's tarball to ``<source>_<version>.orig.tar.<ext>`` and leaves
-    it as it is. One that had to be repacked has another version, and so is not found.
+    Debian renames upstream's tarball to ``<source>_<version>.orig.tar.<ext>`` and does not
+    change its contents. A repacked tarball has another version, so no pair matches it.
     """
     parts = split_distfile(distfile)
     if not parts:
@@ -204,20 +231,20 @@ def parse_uri(uri: str) -> tuple[str, str]:
     match = re.fullmatch(r"debian:(?://)?([a-z0-9][a-z0-9+.-]+)/([A-Za-z0-9][\w.+~-]+)", uri)
     if not match:
         raise PrefixError(
-            f"{uri!r} names no file of a source package",
-            hint="Write debian://<source package>/<file>.",
+            f"{uri!r} is not a file of a source package",
+            hint="Write it as debian://<source package>/<file>.",
         )
     return match[1], match[2]
 
 
 def pool_path(source: str, file: str) -> str:
-    """Return where in an archive a file of a source package lies."""
+    """Return the path of a source package's file in an archive."""
     letters = source[:4] if source.startswith("lib") else source[:1]
     return f"pool/main/{letters}/{source}/{quote(file)}"
 
 
 def parse_sources(text: str) -> list[Source]:
-    """Return what ``apt-cache showsrc`` printed."""
+    """Return the source packages in the output of ``apt-cache showsrc``."""
     return [
         Source(
             name=fields["package"],
@@ -236,7 +263,7 @@ def parse_sources(text: str) -> list[Source]:
 def choose(
     sources: Iterable[Source], wanted: Sequence[tuple[str, str]]
 ) -> list[tuple[Source, str]]:
-    """Return the packages that have a wanted file, with that file, in the order wanted."""
+    """Return the packages that have a wanted file, with that file, in the order of ``wanted``."""
     known = list(sources)
     return [
         (source, file)
@@ -246,21 +273,27 @@ def choose(
     ]
 
 
-# Asking apt
+# Run apt.
+
+_HELPER = "/usr/lib/apt/apt-helper"
+"""apt's program that downloads a file with apt's settings."""
 
 
 @dataclass(frozen=True)
 class Archive:
-    """The distribution's source packages, by way of apt, with its state in ``cache``."""
+    """The distribution's source packages in apt, whose state is in ``cache``."""
 
     cache: Path
     entries: tuple[Entry, ...]
+    any_age: bool = False
+    """Whether to accept lists whose Valid-Until has passed. Lists that only lead to files with
+    known checksums need not be recent."""
 
     def get(self, wanted: Sequence[tuple[str, str]], destination: Path) -> str:
-        """Bring the first wanted file that there is to ``destination``.
+        """Download the first existing file of ``wanted`` to ``destination``.
 
-        Return what was got, as ``<file> of <source> <version>``. :class:`PrefixError`
-        when there is none.
+        Return its origin, ``<file> of <source> <version>``. Raise :class:`PrefixError` if
+        none exists.
         """
         with self._lock():
             refreshed = self._refresh() if self._stale() else False
@@ -272,13 +305,68 @@ class Archive:
                 names = ", ".join(dict.fromkeys(name for name, _ in wanted))
                 raise PrefixError(
                     f"no source package of this distribution has {wanted[0][1]}",
-                    hint=f"Looked into: {names}. Put the file into DISTDIR by hand.",
+                    hint=f"Put the file into DISTDIR by hand (searched packages: {names}).",
                 )
             return self._download(found, destination)
 
+    def get_listed(self, dist: Dist, destination: Path) -> str:
+        """Download the file that the lists have with the size and the checksums of ``dist``.
+
+        Return its origin. Raise :class:`PrefixError` if the lists do not have it, or if it
+        cannot be downloaded.
+        """
+        with self._lock():
+            found = self.listed(dist.size)
+            reason = f"no file of {dist.size} bytes"
+            for listed in found:
+                if not (reason := self._download_listed(listed, dist, destination)):
+                    return f"{listed} ({listed.uri})"
+        raise PrefixError(
+            f"source packages of {self.suites}: {reason}", hint="Put the file into DISTDIR by hand."
+        )
+
+    @property
+    def suites(self) -> str:
+        """The names of the suites, for messages."""
+        return ", ".join(dict.fromkeys(entry.suite for entry in self.entries))
+
+    def find_size(self, size: int) -> list[sources_index.Listed]:
+        """Return the files of ``size`` bytes; fetch the lists if they are old."""
+        with self._lock():
+            return self.listed(size)
+
+    def listed(self, size: int) -> list[sources_index.Listed]:
+        """Do :meth:`find_size` while the lock is held."""
+        if self._stale():
+            self._refresh()
+        query = ["apt-get", "indextargets", "--format", "$(FILENAME)|$(REPO_URI)",
+                 "Created-By: Sources"]  # fmt: skip
+        lines = self._apt(*query, check=False).stdout.splitlines()
+        found: dict[str, sources_index.Listed] = {}
+        for path, _, uri in (line.partition("|") for line in lines):
+            if uri and Path(path).is_file():
+                found |= {one.sha256: one for one in sources_index.find(Path(path), uri, size)}
+        return list(found.values())
+
+    def _download_listed(self, listed: sources_index.Listed, dist: Dist, destination: Path) -> str:
+        """Download a file; return an empty string, or the reason of the failure."""
+        with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".debian-") as directory:
+            got = Path(directory) / "file"
+            # apt's method "file" does not copy.
+            uri = re.sub("^file:", "copy:", listed.uri)
+            argv = [_HELPER, "download-file", uri, os.fspath(got), f"SHA256:{listed.sha256}"]
+            result = self._apt(*argv, check=False)
+            if result.returncode or not got.is_file():
+                said = (result.stderr.strip() or result.stdout.strip()).rpartition("\n")[2]
+                return f"cannot download {listed}: {said}"
+            if not dist.matches(got):
+                return f"{listed} has the size of {dist.name}, but other checksums"
+            got.replace(destination)
+        return ""
+
     @contextmanager
     def _lock(self) -> Iterator[None]:
-        """Portage fetches several files at once; apt's directories are for one."""
+        """Lock apt's directories: Portage fetches several files at once."""
         self.cache.mkdir(parents=True, exist_ok=True)
         with (self.cache / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -291,24 +379,46 @@ class Archive:
         return time.time() - stamp.stat().st_mtime > LISTS_ARE_FRESH
 
     def _refresh(self) -> bool:
-        """Fetch the lists of source packages."""
+        """Fetch the lists of source packages.
+
+        One suite is enough: a machine may not have the keys of the others.
+        """
+        self._refuse_after_failure()
         for directory in ("lists/partial", "archives/partial"):
             (self.cache / directory).mkdir(parents=True, exist_ok=True)
         (self.cache / "debian.sources").write_text(sources_file(self.entries))
-        (self.cache / "apt.conf").write_text(_apt_conf(self.cache, _proxies()))
+        (self.cache / "apt.conf").write_text(
+            _apt_conf(self.cache, _settings(), any_age=self.any_age)
+        )
         result = self._apt("apt-get", "update", check=False)
-        if result.returncode or not any((self.cache / "lists").glob("*Sources*")):
+        if not any((self.cache / "lists").glob("*Sources*")):
+            (self.cache / "failed").touch()
             said = (result.stderr or result.stdout).strip().splitlines()
             raise PrefixError(
-                f"the lists of source packages cannot be had: {said[0] if said else 'no answer'}",
-                hint="See that the machine reaches the servers in its apt sources.",
+                f"cannot fetch the lists of source packages: {said[0] if said else 'no answer'}",
+                hint="Check that this machine can reach the servers in its apt sources.",
             )
         (self.cache / "stamp").write_text(sources_file(self.entries))
+        (self.cache / "failed").unlink(missing_ok=True)
         return True
+
+    def _refuse_after_failure(self) -> None:
+        """Raise :class:`PrefixError` if the lists could not be fetched a short time ago."""
+        failed = self.cache / "failed"
+        try:
+            passed = time.time() - failed.stat().st_mtime
+        except OSError:
+            return
+        if 0 <= passed < FAILED_RECENTLY:
+            raise PrefixError(
+                f"source packages of {self.suites}: the lists could not be fetched"
+                f" {passed:.0f} s ago",
+                hint="Check that this machine can reach the servers in its apt sources.",
+            )
 
     def _find(self, wanted: Sequence[tuple[str, str]]) -> list[tuple[Source, str]]:
         names = dict.fromkeys(name for name, _ in wanted)
-        # Its exit code says that one of them is unknown, which most of them are.
+        # The exit code is an error if one name is unknown, and most names are.
         shown = self._apt("apt-cache", "showsrc", "--only-source", *names, check=False)
         return choose(parse_sources(shown.stdout), wanted)
 
@@ -316,7 +426,7 @@ class Archive:
         said = ""
         with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".debian-") as directory:
             for source, file in found:
-                # The tarball alone: of an older version, the rest may be gone.
+                # Only the tarball: an archive may lack the other files of an older version.
                 package = f"{source.name}={source.version}"
                 argv = ("apt-get", "source", "--download-only", "--tar-only", package)
                 result = self._apt(*argv, cwd=Path(directory), check=False)
@@ -325,8 +435,8 @@ class Archive:
                     return f"{file} of {source.name} {source.version}"
                 said = (result.stderr.strip() or result.stdout.strip()).rpartition("\n")[2]
         raise PrefixError(
-            f"{found[0][1]} cannot be downloaded: {said or 'apt-get did not bring it'}",
-            hint="See that the machine reaches the servers in its apt sources.",
+            f"cannot download {found[0][1]}: {said or 'apt-get did not fetch it'}",
+            hint="Check that this machine can reach the servers in its apt sources.",
         )
 
     def _apt(
@@ -340,21 +450,24 @@ class Archive:
         return process.run(argv, env=env, cwd=cwd, check=check, capture=True, package="apt")
 
 
-def _proxies() -> str:
-    """Return the lines of the machine's apt configuration that say how to reach servers."""
+def _settings() -> str:
+    """Return the settings of the network and of validity in the machine's apt configuration."""
     dump = process.run(["apt-config", "dump"], capture=True, package="apt").stdout
-    wanted = re.compile(r"Acquire::(?:https?|ftp|Retries|ForceIPv|Proxy)", re.IGNORECASE)
+    wanted = re.compile(r"Acquire::(?:https?|ftp|Retries|ForceIPv|Proxy|Check-)", re.IGNORECASE)
     return "".join(f"{line}\n" for line in dump.splitlines() if wanted.match(line))
 
 
-def _apt_conf(cache: Path, proxies: str) -> str:
-    """Return a configuration under which apt touches nothing outside ``cache``.
+def _apt_conf(cache: Path, settings: str, *, any_age: bool) -> str:
+    """Return a configuration with which apt writes only below ``cache``.
 
-    The machine's own is left out but for ``proxies``: it may have commands that run
-    after an update, to clean up where we were not.
+    It contains ``settings`` and nothing else of the machine's configuration, which may have
+    commands that run after an update and clean other directories up.
     """
+    age = 'Acquire::Check-Valid-Until "false";\n' if any_age else ""
     return (
-        f'{proxies}Dir::Etc::main "/dev/null";\n'
+        # A server that does not answer delays each package. Settings of the machine override it.
+        'Acquire::http::Timeout "8";\nAcquire::https::Timeout "8";\nAcquire::Retries "1";\n'
+        f'{settings}{age}Dir::Etc::main "/dev/null";\n'
         f'Dir::Etc::parts "/dev/null";\n'
         f'Dir::Etc::sourcelist "{cache}/debian.sources";\n'
         f'Dir::Etc::sourceparts "/dev/null";\n'
@@ -362,7 +475,7 @@ def _apt_conf(cache: Path, proxies: str) -> str:
         f'Dir::Cache "{cache}/";\n'
         f'Dir::Cache::archives "{cache}/archives/";\n'
         f'Acquire::Languages "none";\n'
-        # The caller owns the directories; apt's own user may not enter them.
+        # apt's own user may not be able to enter the caller's directories.
         f'APT::Sandbox::User "";\n'
     )
 
@@ -370,17 +483,18 @@ def _apt_conf(cache: Path, proxies: str) -> str:
 def archive(cache: Path, *, apt: Path = Path("/etc/apt"), os_release: str) -> Archive:
     """Return the source packages of this machine's distribution.
 
-    :class:`PrefixError` on a machine that has no apt, or no entries of its distribution.
+    Raise :class:`PrefixError` on a machine without apt, or without entries of its
+    distribution.
     """
     if not shutil.which("apt-get"):
         raise PrefixError(
-            "this machine has no apt to take source packages from",
-            hint="Put the file into DISTDIR by hand, or name a mirror with --mirror.",
+            "cannot search source packages: apt-get is not installed",
+            hint="Put the file into DISTDIR by hand, or choose a mirror with --mirror.",
         )
     entries = machine_entries(apt, codename=codename_of(os_release))
     if not entries:
         raise PrefixError(
-            f"no list of sources below {apt} names the distribution's own archive",
-            hint="Add its entry to the machine's apt sources, or name a mirror with --mirror.",
+            f"no list of sources below {apt} has an entry of the distribution's own archive",
+            hint="Add an entry to the machine's apt sources, or choose a mirror with --mirror.",
         )
     return Archive(cache, tuple(entries))
