@@ -12,33 +12,41 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from flatcar_prefix.prefix.model import Prefix
 from flatcar_prefix.prefix.repository import Repository
 from flatcar_prefix.repositories.find import ROLES
-from flatcar_prefix.system.files import write_atomic
+from flatcar_prefix.system.own_files import FROM, FROM_CHECKOUT, OwnFiles
 
 SOURCES = (
-    ("gentoo-subset", "coreos/config/portage", "gentoo-"),
-    ("flatcar-overlay", "coreos/config/portage", "flatcar-"),
-    ("prefix-overlay", "skel/etc/portage", "skel-"),
+    ("gentoo-subset", "coreos/config/portage", "01-gentoo-"),
+    ("flatcar-overlay", "coreos/config/portage", "02-flatcar-"),
+    ("prefix-overlay", "skel/etc/portage", "03-skel-"),
 )
 """The repository, the directory and the file name prefix of each configuration. The SDK and
-its boards use the first two, for settings that a profile cannot hold."""
+its boards use the first two, for settings that a profile cannot hold. The names sort before
+those of the user's files. Version 0.1.0 wrote them without the number."""
 
 PATCHES = "coreos/user-patches"
 """The directory of patches in the overlay of Flatcar's packages, see portage(5)."""
 
+HOOKS = "coreos/config/env"
+"""The directory of files, ``category/name``, that the base profile's bashrc sources."""
+
 BASE_PROFILE = "profiles/coreos/base"
 """The base profile of all Flatcar systems, in the overlay of Flatcar's packages."""
 
+CHOSEN_VERSIONS = ("PYTHON_TARGETS", "PYTHON_SINGLE_TARGET")
+"""Variables that choose versions for all packages."""
+
+DESCRIPTIONS = "profiles/desc/python_single_target.desc"
+"""The file that describes the values of PYTHON_SINGLE_TARGET in Gentoo's repository."""
+
 ENVIRONMENTS = "env"
 """The files that package.env names; they keep their names."""
-
-ORIGIN = "# From "
-"""The first words of each file that comes from a checkout."""
 
 NOT_OF_A_PREFIX = frozenset(
     {
@@ -51,6 +59,18 @@ NOT_OF_A_PREFIX = frozenset(
 """Packages in ``@system`` of Gentoo's profiles that a prefix does not use: documents, mail
 delivery and system start-up."""
 
+OF_BASE_PROFILE = (
+    "package.accept_keywords",
+    "package.mask",
+    "package.unmask",
+    "package.use",
+    "package.use.force",
+    "package.use.mask",
+)
+"""The files of the base profile that apply to a prefix. They go to the user's profile, below
+package.use, so flags that a prefix turns off for all packages stay off. The other files
+describe an image: its @system, its users, and what its build leaves out."""
+
 TAKEN = (
     "package.accept_keywords",
     "package.env",
@@ -58,8 +78,7 @@ TAKEN = (
     "package.mask",
     "package.unmask",
     "package.use",
-    "profile/package.use.force",
-    "profile/package.use.mask",
+    *(f"profile/{name}" for name in OF_BASE_PROFILE),
     "profile/use.force",
     "profile/use.mask",
 )
@@ -68,12 +87,125 @@ TAKEN = (
 def files(prefix: Prefix) -> dict[str, str]:
     """Return the files to write below a root's ``etc/portage``, by path; often none."""
     names = current_names(prefix.repositories)
-    return {
+    found = {
         name: _text(path, names)
         for role, place, prefixed in SOURCES
         if (overlay := _overlay(prefix.repositories, role)) is not None
         for name, path in _named(overlay.location / place, prefixed)
     }
+    if (overlay := _overlay(prefix.repositories, "flatcar-overlay")) is not None:
+        for kind in OF_BASE_PROFILE:
+            for path in _files_of(overlay.location / BASE_PROFILE / kind):
+                text = _text(path, names)
+                if kind == "package.mask":
+                    text = masks_without(text, _replaced(prefix.repositories))
+                found[f"profile/{kind}/00-base-{path.name}"] = text
+        if licences := _defaults(prefix.repositories).get("ACCEPT_LICENSE", "").split():
+            # ACCEPT_LICENSE of make.defaults would replace Portage's own default.
+            path = overlay.location / BASE_PROFILE / "make.defaults"
+            text = f"{FROM}{os.fspath(path)}\n*/* {' '.join(licences)}\n"
+            found["package.license/00-base-make.defaults"] = text
+    return found
+
+
+def _replaced(repositories: Sequence[Repository]) -> frozenset[str]:
+    """Return the packages of the prefix overlay, which replace those that an image uses."""
+    overlay = _overlay(repositories, "prefix-overlay")
+    if overlay is None:
+        return frozenset()
+    ebuilds = overlay.location.glob("*/*/*.ebuild")
+    return frozenset("/".join(ebuild.parent.parts[-2:]) for ebuild in ebuilds)
+
+
+def variables(repositories: Sequence[Repository]) -> dict[str, str]:
+    """Return the variables of the base profile's make.defaults that apply to a prefix.
+
+    These are the chosen Python versions and the USE flags that are turned off. Flags that are
+    turned on and all other variables describe an image or the format of its packages. For the
+    accepted licences see :func:`files`.
+    """
+    defaults = _defaults(repositories)
+    use = defaults.get("USE", "").split()
+    found = {name: _chosen(name, defaults.get(name, ""), use) for name in CHOSEN_VERSIONS}
+    off = [flag for flag in use if flag.startswith("-") and not flag.startswith(_OF_VERSIONS)]
+    found |= {"USE": " ".join(off)}
+    return {name: value for name, value in found.items() if value}
+
+
+def python_targets(repositories: Sequence[Repository], machine: str) -> dict[str, str]:
+    """Return the Python versions of build tools; ``machine`` is the machine's, ``python3_N``.
+
+    Packages for the prefix's Python need build tools for the same Python. One Python is enough
+    for the other tools: the machine's, unless the eclasses do not support that version.
+    """
+    chosen = variables(repositories)
+    targets = chosen.get("PYTHON_TARGETS", "").split()
+    supported = supported_pythons(repositories)
+    if supported and machine not in supported and targets:
+        single = chosen.get("PYTHON_SINGLE_TARGET") or targets[0]
+    else:
+        single = machine
+    return {
+        "PYTHON_TARGETS": " ".join(dict.fromkeys((single, *targets))),
+        "PYTHON_SINGLE_TARGET": single,
+    }
+
+
+def supported_pythons(repositories: Sequence[Repository]) -> frozenset[str]:
+    """Return the names that the repositories describe as values of PYTHON_SINGLE_TARGET.
+
+    The eclasses die for every other value. The set is empty if no repository has descriptions.
+    """
+    return frozenset(
+        line.split()[0]
+        for repository in repositories
+        if (path := repository.location / DESCRIPTIONS).is_file()
+        for line in path.read_text(errors="replace").splitlines()
+        if line.strip() and not line.startswith("#")
+    )
+
+
+def mirrors(repositories: Sequence[Repository]) -> str:
+    """Return GENTOO_MIRRORS of the base profile; empty without one, so Portage uses none."""
+    return " ".join(_defaults(repositories).get("GENTOO_MIRRORS", "").split())
+
+
+def _defaults(repositories: Sequence[Repository]) -> Mapping[str, str]:
+    """Return the base profile's make.defaults, without the values of its parents."""
+    overlay = _overlay(repositories, "flatcar-overlay")
+    path = overlay.location / BASE_PROFILE / "make.defaults" if overlay else None
+    if path is None or not path.is_file():
+        return {}
+    from portage.util import getconfig
+
+    # USE and others refer to the values of the parent profiles.
+    known: defaultdict[str, str] = defaultdict(str)
+    return getconfig(os.fspath(path), tolerant=True, expand=known) or {}
+
+
+def _chosen(name: str, value: str, use: Sequence[str]) -> str:
+    """Return the chosen words of a USE_EXPAND variable, which may be spelled out in USE.
+
+    make.conf takes no words with a minus in it.
+    """
+    prefix = f"{name.lower()}_"
+    spelled = [flag.removeprefix(prefix) for flag in use if flag.startswith(prefix)]
+    return " ".join(word for word in value.split() or spelled if not word.startswith("-"))
+
+
+_OF_VERSIONS = tuple(f"-{name.lower()}_" for name in CHOSEN_VERSIONS)
+
+
+def masks_without(text: str, names: Container[str]) -> str:
+    """Return the text of package.mask without the masks of the packages ``names``."""
+    from portage.dep import dep_getkey
+
+    lines = text.splitlines(keepends=True)
+    return "".join(
+        line
+        for line in lines
+        if not (word := line.partition("#")[0].strip()) or dep_getkey(word) not in names
+    )
 
 
 def _named(place: Path, prefixed: str) -> Iterator[tuple[str, Path]]:
@@ -85,23 +217,52 @@ def _named(place: Path, prefixed: str) -> Iterator[tuple[str, Path]]:
             yield os.fspath(path.relative_to(place)), path
 
 
-def write(config_dir: Path, prefix: Prefix) -> None:
+def write(own: OwnFiles, prefix: Prefix, *, unmasked: Container[str] = ()) -> None:
     """Write the files and the link to the patches below a root's ``etc/portage``.
 
-    A user's file of the same name stays.
+    A user's file of the same name does not change. Masks of the packages ``unmasked`` are omitted.
     """
     for name, text in files(prefix).items():
-        path = config_dir / name
-        if not path.exists() or path.read_text(encoding="utf-8").startswith(ORIGIN):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, text)
-    _link_patches(config_dir / "patches", patches(prefix.repositories))
+        if os.path.basename(os.path.dirname(name)) == "package.mask":
+            text = masks_without(text, unmasked)
+        if not _is_users(own.config / name):
+            former = _former_name(name)
+            is_ours = former != name and not _is_users(own.config / former)
+            own.write(
+                name,
+                text,
+                kind=FROM_CHECKOUT,
+                former=former if is_ours else "",
+                user=f"{name}.user" if name.startswith(f"{ENVIRONMENTS}/") else "",
+            )
+    _link_patches(own.config / "patches", patches(prefix.repositories))
+
+
+def _is_users(path: Path) -> bool:
+    """Return whether a file exists and did not come from a checkout."""
+    if not path.is_file():
+        return os.path.lexists(path)
+    return not path.read_text(encoding="utf-8", errors="replace").startswith(FROM)
+
+
+def _former_name(name: str) -> str:
+    """Return the name that version 0.1.0 gave to a file; the name itself if it was the same."""
+    directory, base = os.path.split(name)
+    number = next((p[:3] for _, _, p in SOURCES if base.startswith(p)), "")
+    return os.path.join(directory, base.removeprefix(number))
 
 
 def patches(repositories: Sequence[Repository]) -> Path | None:
     """Return the directory that ``setup_board`` links as a board's ``patches``, if it exists."""
     overlay = _overlay(repositories, "flatcar-overlay")
     place = overlay.location / PATCHES if overlay else None
+    return place if place and place.is_dir() else None
+
+
+def hooks(repositories: Sequence[Repository]) -> Path | None:
+    """Return the directory of the files that a board's bashrc sources, if it exists."""
+    overlay = _overlay(repositories, "flatcar-overlay")
+    place = overlay.location / HOOKS if overlay else None
     return place if place and place.is_dir() else None
 
 
@@ -121,7 +282,7 @@ def _files_of(place: Path) -> Iterator[Path]:
 
 def _text(path: Path, names: Mapping[str, str]) -> str:
     text = path.read_text(encoding="utf-8")
-    return f"{ORIGIN}{os.fspath(path)}\n{renamed(text, names)}"
+    return f"{FROM}{os.fspath(path)}\n{renamed(text, names)}"
 
 
 def current_names(repositories: Sequence[Repository]) -> dict[str, str]:
@@ -164,13 +325,6 @@ def provided(repositories: Sequence[Repository]) -> tuple[str, ...]:
     install such applications into final without a dependency and without a warning.
     """
     return tuple(cpv for cpv in left_out(repositories) if _key(cpv) in NOT_OF_A_PREFIX)
-
-
-def build_host_use(repositories: Sequence[Repository]) -> str:
-    """Return the checkout's package.use for build hosts, or an empty string."""
-    overlay = _overlay(repositories, "flatcar-overlay")
-    path = overlay.location / BASE_PROFILE / "package.use" if overlay else None
-    return _text(path, current_names(repositories)) if path and path.is_file() else ""
 
 
 def _overlay(repositories: Sequence[Repository], role: str) -> Repository | None:

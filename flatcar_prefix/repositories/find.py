@@ -11,7 +11,7 @@ from pathlib import Path
 from flatcar_prefix.errors import PrefixError, UsageError
 from flatcar_prefix.portage_api import session as portage_api
 from flatcar_prefix.prefix.repository import Repository, check_location
-from flatcar_prefix.system.places import data_dir
+from flatcar_prefix.system.places import data_dir, is_embedded
 
 ROLES = {
     "gentoo-subset": ("gentoo-subset", "portage-stable"),
@@ -44,8 +44,8 @@ def read_repository(location: Path) -> Repository:
 
     if not location.is_dir():
         raise PrefixError(
-            f"there is no repository at {location}",
-            hint="Give the directory of an ebuild repository.",
+            f"{location} is not an ebuild repository",
+            hint="Choose the directory of an ebuild repository.",
         )
     _refuse_unspellable(location)
     config = RepoConfig(None, {"location": os.fspath(location)})
@@ -59,6 +59,7 @@ def read_repository(location: Path) -> Repository:
         location=location,
         masters=tuple(config.masters or ()),
         aliases=tuple(config.aliases or ()),
+        embedded=is_embedded(location),
     )
 
 
@@ -118,7 +119,7 @@ def _pick(
     if not fitting:
         raise PrefixError(
             f"{scripts_dir} has no repository named {' or '.join(names)}",
-            hint=f"Use a --scripts_dir that has {role} below {' or '.join(PLACES)}.",
+            hint=f"Use a --scripts-dir that has {role} below {' or '.join(PLACES)}.",
         )
     if len(fitting) > 1:
         where = " and ".join(os.fspath(r.location) for r in fitting)
@@ -155,6 +156,11 @@ def _refuse_silent(repository: Repository, main: str) -> None:
             f"the repository {repository.name} at {repository.location} does not name its masters",
             hint=f"Add this line to {repository.location}/metadata/layout.conf: masters = {main}",
         )
+
+
+def is_custom(repository: Repository) -> bool:
+    """Return whether a repository is an overlay that the user added, not one of the checkout."""
+    return (repository.priority or 0) > PREFIX_OVERLAY_PRIORITY
 
 
 def add_overlays(
@@ -194,6 +200,6 @@ def check_masters(repositories: Sequence[Repository]) -> None:
             if master not in names:
                 raise PrefixError(
                     f"the repository {repository.name} needs its master {master}, which is missing",
-                    hint="Add that repository with --custom_ebuild_overlays, or correct "
+                    hint="Add that repository with --custom-ebuild-overlays, or correct "
                     f"{repository.location}/metadata/layout.conf.",
                 )

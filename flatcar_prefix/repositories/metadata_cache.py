@@ -16,7 +16,8 @@ from typing import Any
 
 from flatcar_prefix.portage_api import metadata, session as portage_api
 from flatcar_prefix.prefix.model import Prefix
-from flatcar_prefix.system.messages import Progress
+from flatcar_prefix.system.files import usual_modes
+from flatcar_prefix.system.progress import Progress
 
 SAMPLE = 40
 """The number of packages in the sample for a cold cache."""
@@ -51,6 +52,7 @@ def _cached(portdb: Any, cpv: str) -> bool:
     return metadata.is_cached(portdb, cpv, path, location)
 
 
+@usual_modes()
 def warm(prefix: Prefix, *, jobs: int, say: Progress) -> Outcome:
     """Source every ebuild whose metadata are not cached, ``jobs`` at once.
 
@@ -60,8 +62,9 @@ def warm(prefix: Prefix, *, jobs: int, say: Progress) -> Outcome:
     return warm_all([prefix], jobs=jobs, say=say)
 
 
+@usual_modes()
 def warm_all(prefixes: Iterable[Prefix], *, jobs: int, say: Progress) -> Outcome:
-    """Do :func:`warm` for all repositories that any of the prefixes has, each one once."""
+    """Do :func:`warm` once for each repository of the prefixes."""
     done: set[tuple[Path, str]] = set()
     outcomes = []
     for prefix in prefixes:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The embedded repositories, as Portage and pkgcheck see them. Nothing is built."""
+"""The included repositories, as Portage and pkgcheck read them, without a build."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def repos_conf() -> str:
 
 
 def config_root(base: Path, arch: str, profile: str) -> Path:
-    """Write a configuration root, laid out as PORTAGE_CONFIGROOT wants it."""
+    """Write a configuration root for PORTAGE_CONFIGROOT."""
     directory = base / "etc/portage"
     directory.mkdir(parents=True)
     (directory / "make.profile").symlink_to(PROFILES / profile)
@@ -91,7 +91,7 @@ def test_every_ebuild_parses_for_both_boards(portdb: Any) -> None:
         assert portdb.xmatch("match-visible", f"={cpv}") == [cpv]
 
 
-# Installed in the SDK, whose repositories have what it needs; never into a prefix.
+# This package is installed in the SDK only, whose repositories have its dependencies.
 SDK_ONLY = {"app-portage/flatcar-prefix-0.1.0"}
 
 
@@ -109,9 +109,9 @@ def test_everything_that_is_depended_on_is_there(portdb: Any) -> None:
 def test_no_package_needs_a_build_tool_to_be_built(portdb: Any) -> None:
     from portage.dep import use_reduce
 
-    from flatcar_prefix.config.build_host import PROVIDED
+    from flatcar_prefix.config.machine_packages import PROVIDED
 
-    provided = {package for packages_ in PROVIDED.values() for package in packages_}
+    provided = {kind.name for kinds in PROVIDED.values() for kind in kinds}
     for cpv in packages() - SDK_ONLY:
         (text,) = portdb.aux_get(cpv, ["BDEPEND"])
         assert set(use_reduce(text, matchall=True, flat=True)) <= provided, cpv
@@ -134,7 +134,7 @@ def test_manifests_name_exactly_what_the_ebuilds_fetch(portdb: Any) -> None:
 
 
 def test_a_tarball_that_is_not_upstreams_never_has_its_name(portdb: Any) -> None:
-    """Otherwise the Manifest would refuse the real one. A native package is Debian's own."""
+    """Otherwise the Manifest would reject the real file. A native package is Debian's own."""
     for cpv in packages():
         pf = cpv.partition("/")[2]
         for name, uris in portdb.getFetchMap(cpv).items():
@@ -176,7 +176,7 @@ def test_testing_keywords_are_on_until_the_board_turns_them_off(tmp_path: Path) 
 
 
 def test_profile_directories_are_all_described_or_inherited() -> None:
-    """A profile nobody can choose and nobody builds upon is a leftover."""
+    """A profile that no user can choose and no profile inherits is left over."""
     inherited = {
         (parent.parent / line).resolve()
         for parent in PROFILES.rglob("parent")
@@ -208,7 +208,7 @@ def test_no_file_says_where_it_was_written_or_copied_from() -> None:
 
 
 def test_pkgcheck_finds_nothing(tmp_path: Path) -> None:
-    """Everything it might is either mended, or listed with a reason in metadata/pkgcheck.conf."""
+    """Each result is either fixed, or disabled with a reason in metadata/pkgcheck.conf."""
     beside = Path(sys.executable).with_name("pkgcheck")
     pkgcheck = beside if beside.exists() else shutil.which("pkgcheck")
     if not pkgcheck:

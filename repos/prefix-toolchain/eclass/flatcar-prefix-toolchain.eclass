@@ -5,13 +5,13 @@
 # @MAINTAINER:
 # The flatcar-prefix authors
 # @SUPPORTED_EAPIS: 8
-# @BLURB: the compiler a prefix is bootstrapped with, before it has libraries of its own
+# @BLURB: the toolchain's compiler, for packages that bootstrap a prefix
 # @DESCRIPTION:
-# Ordinary packages are compiled by ${CHOST}-gcc, a wrapper that looks for headers and
-# libraries in the prefix. The packages that put those there (the C library, the kernel's
-# headers, gcc's runtime) cannot use it: they take the compiler that it wraps. The
-# prefix's make.conf names that compiler in FLATCAR_PREFIX_TOOLCHAIN_{CC,CXX,SYSROOT} and
-# the place of the dynamic loader in FLATCAR_PREFIX_LOADER.
+# ${CHOST}-gcc compiles ordinary packages. It is a wrapper that searches for headers and
+# libraries in the prefix. The packages that install these (the C library, the kernel's
+# headers, gcc's runtime) cannot use it; they use the wrapped compiler. The prefix's make.conf
+# sets FLATCAR_PREFIX_TOOLCHAIN_{CC,CXX,SYSROOT} for that compiler, and FLATCAR_PREFIX_LOADER
+# to the path of the dynamic loader.
 
 case ${EAPI} in
 	8) ;;
@@ -23,7 +23,7 @@ _FLATCAR_PREFIX_TOOLCHAIN_ECLASS=1
 
 # @FUNCTION: fptc_cc
 # @DESCRIPTION:
-# Print the toolchain's own C compiler with its sysroot, ready to stand in CC.
+# Print the toolchain's own C compiler with its sysroot, as a value of CC.
 fptc_cc() {
 	local cc=${FLATCAR_PREFIX_TOOLCHAIN_CC:-${CHOST}-gcc}
 	echo "${cc}${FLATCAR_PREFIX_TOOLCHAIN_SYSROOT:+ --sysroot=${FLATCAR_PREFIX_TOOLCHAIN_SYSROOT}}"
@@ -31,7 +31,7 @@ fptc_cc() {
 
 # @FUNCTION: fptc_cxx
 # @DESCRIPTION:
-# Print the toolchain's own C++ compiler with its sysroot, ready to stand in CXX.
+# Print the toolchain's own C++ compiler with its sysroot, as a value of CXX.
 fptc_cxx() {
 	local cxx=${FLATCAR_PREFIX_TOOLCHAIN_CXX:-${CHOST}-g++}
 	echo "${cxx}${FLATCAR_PREFIX_TOOLCHAIN_SYSROOT:+ --sysroot=${FLATCAR_PREFIX_TOOLCHAIN_SYSROOT}}"
@@ -39,8 +39,8 @@ fptc_cxx() {
 
 # @FUNCTION: fptc_sysroot_directories
 # @DESCRIPTION:
-# Print the directories of the toolchain's sysroot that may hold libraries, those of gcc
-# last, the compiler's version before newer ones. Nothing where the toolchain has no sysroot.
+# Print the library directories of the toolchain's sysroot. gcc's directories come last, the
+# compiler's own version first among them. Print nothing if the toolchain has no sysroot.
 fptc_sysroot_directories() {
 	local sysroot=${FLATCAR_PREFIX_TOOLCHAIN_SYSROOT} dir version cc
 	[[ -n ${sysroot} ]] || return 0
@@ -56,9 +56,9 @@ fptc_sysroot_directories() {
 # @FUNCTION: fptc_find_file
 # @USAGE: <file>
 # @DESCRIPTION:
-# Print the absolute path of a library or object file of the toolchain. Return 1 where it
-# has none. The sysroot's own comes first: gcc looks beside itself before, where a cross
-# compiler has the libraries of the SDK and not those of the board.
+# Print the absolute path of a library or object file of the toolchain. Return 1 if there is
+# none. A file of the sysroot takes precedence. gcc would first search next to itself, where a
+# cross compiler has the libraries of the SDK, not those of the board.
 fptc_find_file() {
 	local cc path dir
 	while read -r dir; do
@@ -67,7 +67,7 @@ fptc_find_file() {
 		return
 	done < <(fptc_sysroot_directories)
 	read -r -a cc <<<"$(fptc_cc)"
-	# gcc prints the bare name of what it does not find.
+	# gcc prints the bare name of a file that it does not find.
 	path=$("${cc[@]}" -print-file-name="$1") || return 1
 	[[ ${path} == /* && -e ${path} ]] || return 1
 	realpath -s -- "${path}"
@@ -77,7 +77,7 @@ fptc_find_file() {
 # @USAGE: <header>
 # @DESCRIPTION:
 # Print the include directory in which the toolchain finds a header, such as /usr/include
-# for linux/version.h. Return 1 where it has none.
+# for linux/version.h. Return 1 if there is none.
 fptc_find_header() {
 	local cc line path
 	read -r -a cc <<<"$(fptc_cc)"
@@ -95,9 +95,8 @@ fptc_find_header() {
 # @FUNCTION: fptc_package_files
 # @USAGE: <file>
 # @DESCRIPTION:
-# Print every path of the distribution's package that owns a file of the toolchain.
-# Return 1 where dpkg is missing or does not know the file; the caller then falls back to
-# what such a package is known to hold.
+# Print all paths of the distribution's package that owns a file of the toolchain. Return 1 if
+# dpkg is missing or does not know the file; the caller then uses its own list of files.
 fptc_package_files() {
 	local owner
 	type -P dpkg-query >/dev/null || return 1
@@ -124,8 +123,8 @@ fptc_loader() {
 
 # @FUNCTION: fptc_slibdir
 # @DESCRIPTION:
-# Print the directory of the libraries that / needs, without EPREFIX: lib64, or usr/lib64
-# where lib64 is a symlink to it.
+# Print the directory of essential libraries, without EPREFIX: lib64, or usr/lib64 if lib64 is
+# a symlink to it.
 fptc_slibdir() {
 	if use split-usr; then
 		echo "/$(get_libdir)"
@@ -137,9 +136,9 @@ fptc_slibdir() {
 # @FUNCTION: fptc_relative_ldscript
 # @USAGE: <file>...
 # @DESCRIPTION:
-# Take the directories out of linker scripts such as libc.so. ld puts the sysroot in front
-# of an absolute path, and the sysroot already ends in EPREFIX; a bare name is looked for
-# where -L points. Files that are no linker scripts are left alone.
+# Remove the directories from linker scripts such as libc.so. ld prepends the sysroot to an
+# absolute path, and the sysroot already ends in EPREFIX. ld searches for a bare name in the -L
+# directories. Other files do not change.
 fptc_relative_ldscript() {
 	local file
 	for file; do
@@ -152,7 +151,7 @@ fptc_relative_ldscript() {
 # @FUNCTION: fptc_glibc_needed
 # @USAGE: <ELF file>...
 # @DESCRIPTION:
-# Print the GLIBC_x.y versions that ELF files ask for, one a line, oldest first.
+# Print the GLIBC_x.y versions that ELF files require, one per line, oldest first.
 fptc_glibc_needed() {
 	local file
 	for file; do

@@ -10,12 +10,11 @@ S="${WORKDIR}"
 LICENSE="BSD"
 SLOT="0"
 KEYWORDS="amd64 arm64"
-# The project's own tests set up prefixes and merge images; they are run in its checkout.
+# The project's tests set up prefixes and merge images; run them in its checkout.
 RESTRICT="test"
 
-# No eclass for Python packages is to be had in every repository that this one can have for
-# a master. The Python is the one that runs Portage, as the program imports that; an upgrade
-# of Python has it installed again.
+# Not every possible master of this repository has an eclass for Python packages. The program
+# imports Portage, so it uses the Python that runs Portage. A Python upgrade rebuilds it.
 RDEPEND="
 	dev-lang/python:=
 	dev-python/lxml
@@ -30,13 +29,14 @@ BDEPEND="
 	dev-python/setuptools
 "
 
-# What is installed is the checkout that this repository is part of, unless the variable
-# FLATCAR_PREFIX_SOURCE names another.
+# The ebuild installs the checkout that contains this repository, or the checkout in
+# FLATCAR_PREFIX_SOURCE.
 src_unpack() {
 	local source=${FLATCAR_PREFIX_SOURCE:-${EBUILD%/repos/*}} file
 	[[ -f ${source}/setup.py && -d ${source}/flatcar_prefix ]] ||
-		die "${source} is no checkout of ${PN}: name one in FLATCAR_PREFIX_SOURCE"
-	for file in README.md LICENSE pyproject.toml setup.py flatcar_prefix repos wrappers eclass-helpers completion; do
+		die "${source} is not a checkout of ${PN}: set FLATCAR_PREFIX_SOURCE to one"
+	for file in README.md LICENSE pyproject.toml setup.py man flatcar_prefix repos wrappers \
+		eclass-helpers completion docs; do
 		[[ -e ${source}/${file} ]] || continue
 		cp -R "${source}/${file}" "${S}/" || die
 	done
@@ -44,7 +44,7 @@ src_unpack() {
 
 src_install() {
 	local python=${FLATCAR_PREFIX_HOST_PYTHON:-${PORTAGE_PYTHON:-python3}}
-	# setuptools itself: pip would want a wheel in between, and a package to make it.
+	# Use setuptools directly: pip would need the package that builds wheels.
 	"${python}" setup.py -q install --root="${D}" --prefix="${EPREFIX}/usr" \
 		--single-version-externally-managed --no-compile || die "cannot install ${P}"
 	dodoc README.md

@@ -15,8 +15,8 @@ IUSE="static-libs"
 DEPEND="virtual/libc"
 RDEPEND="${DEPEND}"
 
-# Upstream's two Makefiles know neither a library directory of another name nor a
-# program that uses the shared library, so only their compilation rules are used.
+# The ebuild uses only the compilation rules of upstream's two Makefiles. They support neither
+# another library directory nor a program that uses the shared library.
 
 src_compile() {
 	local args=(
@@ -31,7 +31,7 @@ src_compile() {
 		mv libbz2.a "${T}" || die
 		emake "${args[@]}" clean
 	fi
-	# This one takes the linker's flags in CC only.
+	# This Makefile accepts linker flags in CC only.
 	args[0]+=" ${LDFLAGS}"
 	args[3]+=" -fPIC"
 	emake "${args[@]}" -f Makefile-libbz2_so
@@ -54,7 +54,7 @@ src_test() {
 }
 
 src_install() {
-	# bzdiff, bzgrep and bzmore are shell scripts; a prefix need not have a shell.
+	# bzdiff, bzgrep and bzmore are shell scripts; a prefix may not have a shell.
 	dobin bzip2 bzip2recover
 	dosym bzip2 /usr/bin/bunzip2
 	dosym bzip2 /usr/bin/bzcat

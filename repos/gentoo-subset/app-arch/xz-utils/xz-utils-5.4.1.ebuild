@@ -18,7 +18,7 @@ RDEPEND="${DEPEND}"
 
 src_configure() {
 	local myconf=(
-		# xzgrep and its like are shell scripts; a prefix need not have a shell.
+		# xzgrep and similar programs are shell scripts; a prefix may not have a shell.
 		--disable-scripts
 		--disable-doc
 		--disable-lzma-links

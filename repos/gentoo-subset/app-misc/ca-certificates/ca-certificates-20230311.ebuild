@@ -3,7 +3,7 @@
 
 EAPI=8
 
-# Mozilla's list, in the packaging of the distribution, which is its own upstream.
+# Mozilla's list, from the distribution's package, which does not have another upstream.
 DEB_PV="${PV}+deb12u1"
 
 DESCRIPTION="Certificates of the authorities that Mozilla trusts, as one file"
@@ -20,7 +20,7 @@ RDEPEND="sys-apps/baselayout"
 
 pkg_pretend() {
 	[[ ${MERGE_TYPE} == binary ]] && return
-	type -P python3 >/dev/null || die "python3 is needed to build: install it on this machine"
+	type -P python3 >/dev/null || die "python3 not found; it is required for the build: install it on this machine"
 }
 
 src_compile() {
@@ -30,6 +30,6 @@ src_compile() {
 src_install() {
 	insinto /etc/ssl/certs
 	doins ca-certificates.crt
-	# Where dev-libs/openssl looks.
+	# dev-libs/openssl looks for certificates here.
 	dosym certs/ca-certificates.crt /etc/ssl/cert.pem
 }

@@ -3,8 +3,8 @@
 
 EAPI=8
 
-# Upstream releases this tree as a zip archive. This is the same, repacked by the
-# distribution as a tar archive: another file, so it has another name.
+# Upstream releases this tree as a zip archive. The distribution repacked it as a tar archive.
+# It is another file, so it has another name.
 MY_P="sqlite3-${PV}"
 
 DESCRIPTION="SQL database in one library, in one file"
@@ -20,14 +20,14 @@ RESTRICT="mirror"
 
 DEPEND="virtual/libc"
 RDEPEND="${DEPEND}"
-# It writes its one big source file by scripts in Tcl.
+# Tcl scripts generate the single large source file.
 BDEPEND="dev-lang/tcl"
 
 src_prepare() {
 	default
-	# The program has all of the library in it otherwise.
+	# Otherwise the program contains a copy of the whole library.
 	sed -i '/^sqlite3$(TEXE):/,/^$/s/sqlite3\.c/libsqlite3.la/' Makefile.in || die
-	grep -q 'shell\.c libsqlite3\.la' Makefile.in || die "Makefile.in links the program in another way"
+	grep -q 'shell\.c libsqlite3\.la' Makefile.in || die "Makefile.in does not link the program as expected"
 }
 
 src_configure() {

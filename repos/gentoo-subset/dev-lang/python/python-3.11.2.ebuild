@@ -13,7 +13,7 @@ S="${WORKDIR}/${MY_P}"
 LICENSE="PSF-2"
 SLOT="3.11"
 KEYWORDS="amd64 arm64"
-# Its test suite runs what was built, and is not installed.
+# The test suite runs the built programs; it is not installed.
 RESTRICT="test"
 
 DEPEND="
@@ -38,17 +38,16 @@ NATIVE_DIR="${WORKDIR}/native"
 
 pkg_pretend() {
 	[[ ${MERGE_TYPE} == binary ]] && return
-	type -P python3 >/dev/null || die "python3, of any version, is needed to build: install it on this machine"
+	type -P python3 >/dev/null || die "python3 not found; the build requires any version: install it on this machine"
 }
 
 # @FUNCTION: find_build_python
 # @DESCRIPTION:
-# Print the path of a Python of the same version that runs on this machine. Not a link,
-# nor a virtual environment: those have a library path of their own. Return 1 where there
-# is none.
+# Print the path of a Python of the same version that runs on this machine. Skip links and
+# virtual environments, because they have their own library paths. Return 1 if there is none.
 find_build_python() {
 	local candidate path script
-	# The modules that scripts of the build import may be packaged by themselves.
+	# Distributions may have separate packages for some modules that the build imports.
 	script="import math, os, select, sys, zlib
 sys.exit('%d.%d' % sys.version_info[:2] != '${PYVER}' or print(os.path.realpath(sys.executable)))"
 	for candidate in /usr/bin/python${PYVER} python${PYVER} python3 ${FLATCAR_PREFIX_RUN%% *}; do
@@ -62,10 +61,10 @@ sys.exit('%d.%d' % sys.version_info[:2] != '${PYVER}' or print(os.path.realpath(
 
 # @FUNCTION: build_native_python
 # @DESCRIPTION:
-# Build an interpreter for this machine, which has none of this version. It is only to
-# run the scripts of the build.
+# Build an interpreter for a machine without this version. It only runs the scripts of the
+# build.
 build_native_python() {
-	einfo "This machine has no Python ${PYVER}: building one to build with"
+	einfo "This machine has no Python ${PYVER}: building a temporary one first"
 	mkdir -p "${NATIVE_DIR}" || die
 	(
 		unset AR AS CPP CXX LD NM OBJCOPY OBJDUMP RANLIB READELF STRIP PKG_CONFIG
@@ -80,19 +79,19 @@ build_native_python() {
 src_prepare() {
 	default
 
-	# setup.py looks below /usr/lib/<multiarch>, also when it compiles for another root.
+	# setup.py searches /usr/lib/<multiarch> even when it compiles for another root.
 	sed -i '/^        self\.add_multiarch_paths()$/d' setup.py || die
-	# A test program; and bytecode, which src_install makes once instead of three times.
+	# Omit a test program, and the bytecode: src_install compiles it once, not three times.
 	sed -i -e '/^build_all:/,/python-config$/s,Programs/_testembed,,' \
 		-e '/^\t-PYTHONPATH=$(DESTDIR)$(LIBDEST)/,/^$/d' Makefile.pre.in || die
 	grep -q 'compileall.py .$' Makefile.pre.in && die "Makefile.pre.in still compiles bytecode"
-	# Its parts are all below usr/lib, but for the library that programs are linked with.
+	# All files are below usr/lib, except the library that programs link with.
 	sed -i 's,^BINLIBDEST=.*,BINLIBDEST= $(LIBDEST),' Makefile.pre.in || die
-	# ctypes.util.find_library() asks the loader's cache: the prefix's.
+	# ctypes.util.find_library() must read the cache of the prefix's loader.
 	sed -i "s,'/sbin/ldconfig','${EPREFIX}/sbin/ldconfig'," Lib/ctypes/util.py || die
-	# There is no Tk in the prefix.
+	# The prefix does not contain Tk.
 	rm -r Lib/{idlelib,tkinter,turtledemo} Lib/turtle.py || die
-	# A shell script for upstream's maintainers.
+	# This is a shell script for upstream's maintainers.
 	rm Lib/ctypes/macholib/fetch_macholib* || die
 }
 
@@ -118,12 +117,12 @@ src_configure() {
 		--without-ensurepip
 		--without-static-libpython
 	)
-	# No debugging information, which would be stripped; calls within libpython need not
-	# go through the table for callers from outside; and assertions name files.
+	# Portage would strip debugging information. Calls within libpython do not need the PLT.
+	# Assertions would contain paths of the build machine.
 	local -x OPT="-fwrapv -Wall"
 	local -x CFLAGS_NODIST="-fno-semantic-interposition -ffile-prefix-map=${S}=."
 	local -x LDFLAGS_NODIST="-fno-semantic-interposition"
-	# What configure would find out by running programs, on Linux with glibc.
+	# Results of configure's run tests on Linux with glibc.
 	ac_cv_aligned_required=no \
 	ac_cv_broken_nice=no \
 	ac_cv_broken_poll=no \
@@ -140,11 +139,11 @@ src_configure() {
 	ac_cv_x87_double_rounding=no \
 		econf "${myconf[@]}"
 
-	# The Python that builds would find extension modules of the one that is built, which
-	# need not run on this machine. It is shown a directory with its description only.
+	# The build's Python would load extension modules of the new Python, which may not run on
+	# this machine. Give it a directory that contains only the configuration data.
 	sed -i '/^PYTHON_FOR_BUILD=/s,$(shell test -f pybuilddir.txt .*`cat pybuilddir.txt`:),$(abs_builddir)/described:,' \
 		Makefile || die
-	grep -q '^PYTHON_FOR_BUILD=.*described' Makefile || die "Makefile runs its Python in another way"
+	grep -q '^PYTHON_FOR_BUILD=.*described' Makefile || die "Makefile does not run the build's Python as expected"
 }
 
 src_compile() {
@@ -156,8 +155,8 @@ src_compile() {
 
 # @FUNCTION: install_wheels
 # @DESCRIPTION:
-# Put pip and setuptools, which come with Python as wheels, into site-packages. Their own
-# installer would write this machine's interpreter into their programs.
+# Unpack the wheels of pip and setuptools, which Python includes, into site-packages. Their
+# own installer would write the path of this machine's interpreter into their programs.
 install_wheels() {
 	local site="${ED}/usr/lib/python${PYVER}/site-packages" name
 	python3 "${FILESDIR}/install_wheels.py" "${site}" Lib/ensurepip/_bundled/*.whl || die
@@ -174,8 +173,8 @@ install_wheels() {
 # @FUNCTION: forget_build
 # @USAGE: <file>...
 # @DESCRIPTION:
-# Take the directories of this build, and the Python that it ran, out of files that
-# describe how extension modules are to be built.
+# Remove the directories of this build, and the Python that it ran, from the files that
+# describe how to build extension modules.
 forget_build() {
 	local build_python
 	build_python=$(sed -n 's/^PYTHON_FOR_FREEZE=[[:space:]]*//p' Makefile) || die
@@ -197,13 +196,13 @@ src_install() {
 	dosym python3 /usr/bin/python
 	install_wheels
 	rm "${ED}"/usr/bin/idle* || die
-	# Shell scripts and sources, for those who link modules into the interpreter itself.
+	# Shell scripts and sources for linking modules into the interpreter itself.
 	rm "${config}"/{config.c*,install-sh,makesetup,Setup*} || die
-	# There are two of it; the other is a shell script.
+	# There are two variants; the other is a shell script.
 	mv "${config}/python-config.py" "${ED}/usr/bin/python${PYVER}-config" || die
 	forget_build "${config}/Makefile" "${library}"/_sysconfigdata_*.py
 
-	# Modules that can be run as scripts, by an interpreter that is not the prefix's.
+	# These modules are also scripts, whose first line names another interpreter.
 	find "${library}" -name '*.py' -exec chmod a-x {} + || die
 	compile_bytecode "${library}"
 	dodoc README.rst
@@ -212,8 +211,8 @@ src_install() {
 # @FUNCTION: compile_bytecode
 # @USAGE: <directory>
 # @DESCRIPTION:
-# Compile every module. Its bytecode is taken as it is, and not compared with the time of
-# the source: an image's files have other times, and nobody can write new bytecode there.
+# Compile every module. Python does not compare this bytecode with the time of the source: the
+# files of an image have other times, and the image is read-only.
 compile_bytecode() {
 	local build_python
 	build_python=$(sed -n 's/^PYTHON_FOR_FREEZE=[[:space:]]*//p' Makefile) || die

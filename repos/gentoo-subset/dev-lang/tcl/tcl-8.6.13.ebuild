@@ -3,12 +3,11 @@
 
 EAPI=8
 
-# Upstream's tarball is in no distribution's archive: this is the repacked one, which
-# leaves out compiled programs and a few documents. It is another file, so it has another
-# name.
+# No distribution's archive has upstream's tarball. This one is repacked, without compiled
+# programs and a few documents. It is another file, so it has another name.
 MY_P="${P}.dfsg"
 
-DESCRIPTION="Tool command language, for what builds by scripts in it"
+DESCRIPTION="Tool command language, for builds that use Tcl scripts"
 HOMEPAGE="https://www.tcl-lang.org/"
 SRC_URI="debian://tcl$(ver_cut 1-2)/tcl$(ver_cut 1-2)_${PV}+dfsg.orig.tar.gz -> ${MY_P}.tar.gz"
 S="${WORKDIR}/tcl${PV}/unix"
@@ -26,10 +25,10 @@ src_configure() {
 		--disable-symbols
 		--enable-shared
 		--enable-threads
-		# Time zones: the machine's.
+		# Use the machine's time zones.
 		--with-tzdata=no
 	)
-	# What configure would find out by running programs.
+	# Results of configure's run tests.
 	tcl_cv_strstr_unbroken=ok \
 	tcl_cv_strtoul_unbroken=ok \
 	tcl_cv_strtod_unbroken=ok \

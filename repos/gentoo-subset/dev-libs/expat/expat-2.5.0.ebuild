@@ -3,9 +3,8 @@
 
 EAPI=8
 
-# Upstream's release tarball, which has a generated configure, is in no distribution's
-# archive. This is the tree of the tag of that release; it is another file, so it has
-# another name.
+# No distribution's archive has upstream's release tarball, which contains a generated
+# configure. This is the tree of the release's tag. It is another file, so it has another name.
 MY_TAG="R_${PV//./_}"
 
 DESCRIPTION="XML parser that reads a document as a stream"
@@ -22,18 +21,18 @@ RESTRICT="mirror"
 DEPEND="virtual/libc"
 RDEPEND="${DEPEND}"
 
-# Three source files: neither the tools that make its configure nor CMake are asked for.
+# There are three source files, so the ebuild needs neither Autotools nor CMake.
 SOURCES=( xmlparse xmlrole xmltok )
 
 # @FUNCTION: library_version
 # @DESCRIPTION:
-# Print the number behind the name of the shared library, from libtool's three.
+# Print the version in the name of the shared library, from libtool's three numbers.
 library_version() {
 	local current revision age
 	current=$(sed -n 's/^LIBCURRENT=\([0-9]*\).*/\1/p' configure.ac) || die
 	revision=$(sed -n 's/^LIBREVISION=\([0-9]*\).*/\1/p' configure.ac) || die
 	age=$(sed -n 's/^LIBAGE=\([0-9]*\).*/\1/p' configure.ac) || die
-	[[ ${current} && ${revision} && ${age} ]] || die "configure.ac names no version"
+	[[ ${current} && ${revision} && ${age} ]] || die "configure.ac does not set the library version"
 	echo "$(( current - age )).${age}.${revision}"
 }
 

@@ -17,7 +17,7 @@ RDEPEND="${DEPEND}"
 
 src_prepare() {
 	default
-	# One of its files uses a function of another that no header declares.
+	# One source file calls a function of another that no header declares.
 	sed -i 's/^#include <tramp.h>$/&\nint open_temp_exec_file(void);/' src/tramp.c || die
 	grep -q '^int open_temp_exec_file' src/tramp.c || die
 }
@@ -25,7 +25,7 @@ src_prepare() {
 src_configure() {
 	local myconf=(
 		--disable-docs
-		# The compiler's idea of where libraries are (../lib64) is not the prefix's.
+		# The compiler's library directory (../lib64) differs from the prefix's.
 		--disable-multi-os-directory
 		$(use_enable static-libs static)
 	)

@@ -37,8 +37,8 @@ src_configure() {
 src_install() {
 	default
 	find "${ED}" -name '*.la' -delete || die
-	# The manual pages say the same.
+	# The manual pages have the same contents.
 	rm -r "${ED}/usr/share/doc/${PF}/html" || die
-	# Tells what pkg-config tells, by a shell, which a prefix need not have.
+	# This shell script does the work of pkg-config; a prefix may not have a shell.
 	rm "${ED}"/usr/bin/pcre2-config "${ED}"/usr/share/man/man1/pcre2-config.1 || die
 }

@@ -11,23 +11,23 @@ LICENSE="Apache-2.0"
 SLOT="0/3"
 KEYWORDS="amd64 arm64"
 IUSE="static-libs"
-# Its test suite runs what was built.
+# The test suite runs the built programs.
 RESTRICT="test"
 
 DEPEND="virtual/libc"
-# Certificates are looked for in ${EPREFIX}/etc/ssl (cert.pem, certs/), or where
-# SSL_CERT_FILE and SSL_CERT_DIR say. app-misc/ca-certificates brings cert.pem.
+# The library searches ${EPREFIX}/etc/ssl (cert.pem, certs/) for certificates, or the values
+# of SSL_CERT_FILE and SSL_CERT_DIR. app-misc/ca-certificates installs cert.pem.
 RDEPEND="${DEPEND}"
 
 pkg_pretend() {
 	[[ ${MERGE_TYPE} == binary ]] && return
 	perl -MFindBin -MIPC::Cmd -MFile::Compare -e 1 2>/dev/null ||
-		die "perl with its standard modules is needed to build: install it on this machine"
+		die "perl with its standard modules is required for the build: install it on this machine"
 }
 
 # @FUNCTION: target
 # @DESCRIPTION:
-# Print what Configure calls the architecture.
+# Print Configure's name of the architecture.
 target() {
 	case ${ARCH} in
 		amd64) echo linux-x86_64 ;;
@@ -37,7 +37,7 @@ target() {
 }
 
 src_configure() {
-	# It takes compilers and flags from the environment, in place of its own.
+	# Compilers and flags in the environment override Configure's own.
 	local -x AR="${AR:-${CHOST}-ar}" CC="${CC:-${CHOST}-gcc}" RANLIB="${RANLIB:-${CHOST}-ranlib}"
 	local -x CFLAGS="${CFLAGS} -fno-strict-aliasing"
 	unset CROSS_COMPILE
@@ -62,8 +62,8 @@ src_configure() {
 # @FUNCTION: build
 # @USAGE: <make's argument>...
 # @DESCRIPTION:
-# Run make; without the static libraries, whose objects are compiled once more, if nobody
-# wants them.
+# Run make. Without USE=static-libs, skip the static libraries, whose objects would be compiled
+# a second time.
 build() {
 	local -a libs=()
 	use static-libs || libs=(
@@ -79,7 +79,7 @@ src_compile() {
 
 src_install() {
 	build -j1 DESTDIR="${D}" install_sw install_ssldirs
-	# Perl scripts, and settings as they come from upstream a second time.
+	# Perl scripts, and a second copy of upstream's settings.
 	rm -r "${ED}"/usr/bin/c_rehash "${ED}"/etc/ssl/misc "${ED}"/etc/ssl/{openssl,ct_log_list}.cnf.dist || die
 	keepdir /etc/ssl/{certs,private}
 	rmdir "${ED}/usr/$(get_libdir)"/engines-3 2>/dev/null

@@ -29,9 +29,9 @@ src_configure() {
 
 src_install() {
 	default
-	# info is read by a program that no prefix has.
+	# A prefix does not have a reader of info files.
 	rm -rf "${ED}/usr/share/info" || die
-	# Shell scripts, obsolete since this release, that call grep -E and grep -F; a prefix
-	# need not have a shell.
+	# These shell scripts call grep -E and grep -F, and are obsolete since this release. A
+	# prefix may not have a shell.
 	rm "${ED}"/usr/bin/{e,f}grep || die
 }

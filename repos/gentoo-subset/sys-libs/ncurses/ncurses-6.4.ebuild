@@ -15,9 +15,9 @@ IUSE="static-libs"
 DEPEND="virtual/libc"
 RDEPEND="${DEPEND}"
 
-# Of 1,800 descriptions, those of terminals that are met: the Linux console, serial
-# lines, terminal programs and what runs in them. For any other, what the machine itself
-# has is read, after the prefix's: data, in a format that has not changed in decades.
+# The common ones of 1,800 terminal descriptions: the Linux console, serial lines, terminal
+# emulators and multiplexers. For others, the library reads the machine's descriptions after
+# the prefix's. They are data, in a format that has not changed in decades.
 TERMINALS=(
 	ansi dumb linux linux-16color pcansi vt52 vt100 vt102 vt220 vt320
 	xterm xterm-{16color,256color,88color,color,direct,mono,new,r6,vt220,xfree86}
@@ -31,7 +31,7 @@ HOST_TERMINFO="/etc/terminfo:/lib/terminfo:/usr/share/terminfo"
 pkg_pretend() {
 	[[ ${MERGE_TYPE} == binary ]] && return
 	type -P tic >/dev/null ||
-		die "tic, of ncurses' own programs, is needed to build: install it on this machine (ncurses-bin)"
+		die "tic not found; the build requires this program of ncurses: install it on this machine (ncurses-bin)"
 }
 
 src_configure() {
@@ -62,8 +62,8 @@ src_configure() {
 
 # @FUNCTION: known_terminals
 # @DESCRIPTION:
-# Print those of TERMINALS that this release describes, with commas between them: tic
-# stops at a name that it does not know.
+# Print the entries of TERMINALS that this release describes, separated by commas, because tic
+# stops at an unknown name.
 known_terminals() {
 	local name
 	for name in "${TERMINALS[@]}"; do
@@ -75,14 +75,14 @@ known_terminals() {
 src_install() {
 	local name terminals=$(known_terminals) dir="/usr/$(get_libdir)"
 	emake DESTDIR="${D}" install
-	# Tells what pkg-config tells, by a shell.
+	# This shell script does the work of pkg-config.
 	rm -r "${ED}"/usr/bin || die
 
 	dodir /usr/share/terminfo
 	tic -x -s -o "${ED}/usr/share/terminfo" -e "${terminals%,}" misc/terminfo.src || die
-	[[ -f ${ED}/usr/share/terminfo/x/xterm-256color ]] || die "tic made no descriptions"
+	[[ -f ${ED}/usr/share/terminfo/x/xterm-256color ]] || die "tic did not write the terminal descriptions"
 
-	# Programs that do not ask for wide characters by name get them, too.
+	# Programs that link with the name without w also get wide characters.
 	for name in ncurses form menu panel; do
 		dosym "lib${name}w.so" "${dir}/lib${name}.so"
 		dosym "${name}w.pc" "${dir}/pkgconfig/${name}.pc"

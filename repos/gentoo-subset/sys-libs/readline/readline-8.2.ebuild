@@ -20,7 +20,7 @@ RDEPEND="${DEPEND}"
 
 src_prepare() {
 	default
-	# Where the settings for everybody are, for those who have none of their own.
+	# The system-wide settings, for users without their own.
 	sed -i "s,\"/etc/inputrc\",\"${EPREFIX}/etc/inputrc\"," rlconf.h || die
 }
 
@@ -31,7 +31,7 @@ src_configure() {
 		--with-curses
 		$(use_enable static-libs static)
 	)
-	# What configure would find out by running programs, or finds for another library.
+	# Results of configure's run tests, and of a search that could find another library.
 	bash_cv_func_ctype_nonascii=yes \
 	bash_cv_func_sigsetjmp=present \
 	bash_cv_func_strcoll_broken=no \

@@ -3,9 +3,9 @@
 
 EAPI=8
 
-# No distribution's archive holds upstream's tarball of this release, which upstream
-# itself has moved away. This is a repacked one, without contrib's binaries and a few
-# documents; it is another file, so it has another name.
+# Upstream has moved its tarball of this release, and no distribution's archive has it. This
+# one is repacked, without contrib's binaries and a few documents. It is another file, so it
+# has another name.
 MY_P="${P}.dfsg"
 
 DESCRIPTION="Compression library for the deflate format"
@@ -23,7 +23,8 @@ DEPEND="virtual/libc"
 RDEPEND="${DEPEND}"
 
 src_configure() {
-	# Not made by autoconf: it takes no --host, and finds the tools in the environment.
+	# Autoconf did not generate this configure. It has no --host, and uses the tools in the
+	# environment.
 	local -x CC="${CC:-${CHOST}-gcc}" AR="${AR:-${CHOST}-ar}" CHOST=${CHOST}
 	local -x RANLIB="${RANLIB:-${CHOST}-ranlib}" NM="${NM:-${CHOST}-nm}" uname=Linux
 	local args=(

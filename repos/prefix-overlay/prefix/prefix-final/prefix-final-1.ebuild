@@ -3,7 +3,7 @@
 
 EAPI=8
 
-DESCRIPTION="What every prefix needs at run time"
+DESCRIPTION="Packages that every prefix needs at run time"
 HOMEPAGE="https://www.flatcar.org/"
 
 LICENSE="metapackage"

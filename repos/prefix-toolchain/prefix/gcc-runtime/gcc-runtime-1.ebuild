@@ -5,7 +5,7 @@ EAPI=8
 
 inherit flatcar-prefix-toolchain
 
-DESCRIPTION="Runtime libraries of the compiler that the prefix is built with"
+DESCRIPTION="Runtime libraries of the prefix's compiler"
 HOMEPAGE="https://gcc.gnu.org/"
 S="${WORKDIR}"
 
@@ -15,7 +15,7 @@ KEYWORDS="amd64 arm64"
 IUSE="+split-usr"
 QA_PRESTRIPPED="usr/lib.*"
 
-# virtual/libc comes after this package, not before: see there.
+# virtual/libc depends on this package, so this one does not depend on virtual/libc.
 DEPEND="
 	|| (
 		sys-libs/glibc:2.2
@@ -27,8 +27,8 @@ RDEPEND="
 	sys-apps/baselayout
 "
 
-# What gcc links programs to, if they ask for it, in the languages that it is installed
-# for. Sanitizers are left out: they look for a debugger's tools outside the prefix.
+# The libraries that gcc links programs with, for its installed languages. Sanitizers are left
+# out, because they search for a debugger's tools outside the prefix.
 RUNTIME_LIBRARIES=(
 	libgcc_s.so.1
 	libstdc++.so.6
@@ -44,15 +44,15 @@ RUNTIME_LIBRARIES=(
 # @FUNCTION: check_glibc
 # @USAGE: <ELF file>...
 # @DESCRIPTION:
-# Die if the libraries want a newer C library than the prefix has: nothing that uses
-# them would start.
+# Die if the libraries need a newer C library than the prefix has, because programs that use
+# them would not start.
 check_glibc() {
 	local libc version
 	libc=${ESYSROOT}$(fptc_slibdir)/libc.so.6
 	[[ -f ${libc} ]] || die "no C library in the prefix (${libc})"
 	for version in $(fptc_glibc_needed "$@"); do
 		grep -aqF "${version}" "${libc}" ||
-			die "the compiler's libraries need ${version}, the prefix's C library lacks it:" \
+			die "the compiler's libraries need ${version}, but the prefix's C library lacks it:" \
 				"use an older compiler or --bootstrap=import"
 	done
 }
@@ -62,7 +62,7 @@ src_install() {
 	for name in "${RUNTIME_LIBRARIES[@]}"; do
 		path=$(fptc_find_file "${name}") || continue
 		einfo "${name} from ${path}"
-		# One file by its soname: the number behind it says nothing that anyone asks for.
+		# Install one file, called by its soname; nothing uses the name with the full version.
 		cp -L "${path}" "${T}/${name}" || die
 		dolib.so "${T}/${name}"
 		dosym "${name}" "/usr/$(get_libdir)/${name%.so.*}.so"
@@ -71,7 +71,7 @@ src_install() {
 	[[ -e ${T}/libgcc_s.so.1 ]] || die "$(fptc_cc) has no libgcc_s.so.1"
 	check_glibc "${found[@]}"
 
-	# gcc asks for -lgcc_s together with the static half of the library.
+	# libgcc_s.so needs the static part of the library, too.
 	rm "${ED}/usr/$(get_libdir)/libgcc_s.so" || die
 	printf 'GROUP ( libgcc_s.so.1 -lgcc )\n' > "${ED}/usr/$(get_libdir)/libgcc_s.so" || die
 }

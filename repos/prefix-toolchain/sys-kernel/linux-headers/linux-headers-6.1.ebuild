@@ -13,19 +13,18 @@ LICENSE="GPL-2"
 SLOT="0"
 KEYWORDS="amd64 arm64"
 
-# There is no SRC_URI. A C library and the programs above it have to be compiled with the
-# kernel interface that the compiler's own headers describe, and no source package that
-# every build machine can reach holds the kernel's release tarball by itself. So these
-# are the headers that came with the toolchain. They may be newer than this ebuild's
-# version, which is the oldest that it accepts; an older one is refused.
+# The ebuild copies the toolchain's headers and has no SRC_URI. The C library and all programs
+# need the kernel interface in the compiler's own headers, and no source package that every
+# build machine can fetch contains the kernel's release tarball. The headers can be newer than
+# this ebuild's version; the ebuild rejects older ones.
 
-# The directories that "make headers_install" fills and that nothing else does.
+# The directories that "make headers_install" writes and other packages do not use.
 LINUX_HEADER_DIRS=( asm asm-generic linux misc mtd rdma sound video xen )
 
 # @FUNCTION: find_headers
 # @DESCRIPTION:
-# Print the headers as "<include directory> <path below it>", from the package that owns
-# them where there is one: other packages add to the same directories.
+# Print the headers as "<include directory> <path below it>". If a package owns them, print
+# that package's headers only, because other packages add files to the same directories.
 find_headers() {
 	local owner=$1 asm=$2 path
 	local -a files
@@ -57,7 +56,7 @@ src_install() {
 	version=$(awk '/LINUX_VERSION_CODE/ { print int($3 / 65536) "." int($3 / 256) % 256 }' \
 		"${include}"/linux/version.h) || die
 	ver_test "${version}" -ge "${PV}" ||
-		die "the toolchain's headers are those of Linux ${version}; ${PV} or newer is needed"
+		die "the toolchain has the headers of Linux ${version}; ${PV} or newer is required"
 	einfo "Linux ${version}, from ${include}"
 
 	while read -r base path; do

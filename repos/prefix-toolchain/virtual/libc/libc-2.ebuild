@@ -8,9 +8,8 @@ DESCRIPTION="Virtual for the C library, built here or taken from the toolchain"
 SLOT="0"
 KEYWORDS="amd64 arm64"
 
-# Which of the two a prefix has is settled when it is set up: its package.mask names the
-# other one. gcc links nearly everything with a library of its own as well, so a program
-# can be linked only once that is there too.
+# The set-up of a prefix chooses one of the two: package.mask contains the other one. gcc also
+# links nearly every program with its own library, so linking needs gcc-runtime, too.
 RDEPEND="
 	|| (
 		sys-libs/glibc:2.2

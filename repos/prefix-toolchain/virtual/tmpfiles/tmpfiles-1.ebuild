@@ -3,10 +3,10 @@
 
 EAPI=8
 
-DESCRIPTION="Virtual for what creates temporary files at boot: the target's own systemd"
+DESCRIPTION="Virtual for creating temporary files at boot, with the target's own systemd"
 
 SLOT="0"
 KEYWORDS="amd64 arm64"
 
-# Packages that install tmpfiles.d files depend on this. A prefix does not boot: whether
-# and when such files are made is the business of the machine that it comes to.
+# Packages that install tmpfiles.d files depend on this. A prefix does not boot; the target
+# machine creates such files.

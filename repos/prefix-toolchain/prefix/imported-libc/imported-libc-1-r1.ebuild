@@ -5,7 +5,7 @@ EAPI=8
 
 inherit flatcar-prefix-toolchain
 
-DESCRIPTION="The toolchain's own C library, put into the prefix as it is"
+DESCRIPTION="The toolchain's own C library, copied into the prefix"
 HOMEPAGE="https://www.gnu.org/software/libc/"
 S="${WORKDIR}"
 
@@ -13,22 +13,22 @@ LICENSE="LGPL-2.1+ GPL-2+ BSD"
 SLOT="0"
 KEYWORDS="amd64 arm64"
 IUSE="+split-usr"
-# Stripping would gain nothing: distributions do it.
+# The distribution has stripped the files.
 RESTRICT="strip"
 
 DEPEND="virtual/os-headers"
 RDEPEND="sys-apps/baselayout
 	!sys-libs/glibc"
 
-# For trials and tests: seconds instead of minutes. The library was configured for the
-# machine it comes from, not for the prefix, and differs from sys-libs/glibc in this:
-# - its loader searches the machine's directories after those that programs name
-#   themselves, so the prefix's compiler wrapper gives every program an RPATH;
-# - locales and gconv modules are looked for on the machine, where UTF-8 and the C locale
-#   need neither;
-# - /etc/ld.so.preload and /etc/ld.so.cache are the machine's.
+# For trials and tests: the installation takes seconds, not minutes. The library is configured
+# for its own machine, not for the prefix. It differs from sys-libs/glibc as follows:
+# - The loader searches the machine's directories after the program's own search path, so the
+#   prefix's compiler wrapper gives every program an RPATH.
+# - The library searches the machine for locales and gconv modules. UTF-8 and the C locale
+#   need neither.
+# - The loader reads the machine's /etc/ld.so.preload and /etc/ld.so.cache.
 
-# Sonames of glibc since 2.34. The loader is installed on its own.
+# Sonames of glibc since 2.34, except the loader.
 LIBC_LIBRARIES=(
 	libBrokenLocale.so.1
 	libanl.so.1
@@ -49,14 +49,16 @@ LIBC_LIBRARIES=(
 	libutil.so.1
 )
 
-# What a program is linked with.
+# Files for linking programs.
 LIBC_OBJECTS=(
 	{,M,S,g,gr,r}crt1.o crti.o crtn.o
 	libc.so libm.so libc_nonshared.a
-	lib{dl,g,mcheck,pthread,rt,util}.a
+	lib{BrokenLocale,anl,c,dl,g,m,mcheck,mvec,pthread,resolv,rt,util}.a
+	# libm.a is a linker script that names this one.
+	"libm-${FLATCAR_PREFIX_TOOLCHAIN_LIBC}.a"
 )
 
-# The headers of glibc, for a toolchain that no package manager answers for.
+# The headers of glibc, for a toolchain that does not belong to a package.
 LIBC_HEADERS=(
 	aio.h aliases.h alloca.h ar.h argp.h argz.h arpa assert.h bits byteswap.h complex.h
 	cpio.h ctype.h dirent.h dlfcn.h elf.h endian.h envz.h err.h errno.h error.h execinfo.h
@@ -132,12 +134,12 @@ src_install() {
 	insinto "/usr/$(get_libdir)"
 	for name in "${LIBC_OBJECTS[@]}"; do
 		path=$(fptc_find_file "${name}") || continue
-		# A symlink here leads to a library, which has its own place in the prefix.
+		# A symlink to a library; the prefix has the library in another directory.
 		[[ ${name} == *.so && $(head -c 4 "${path}") == $'\x7fELF' ]] && continue
 		cp -L "${path}" "${T}/${name}" || die
 		doins "${T}/${name}"
 	done
-	fptc_relative_ldscript "${ED}/usr/$(get_libdir)"/*.so
+	fptc_relative_ldscript "${ED}/usr/$(get_libdir)"/*.{so,a}
 	[[ -e ${ED}/usr/$(get_libdir)/libm.so ]] ||
 		dosym "$(use split-usr && echo "../..${libdir}/")libm.so.6" "/usr/$(get_libdir)/libm.so"
 

@@ -3,7 +3,7 @@
 
 EAPI=8
 
-DESCRIPTION="Directories that everything else in the prefix is installed into"
+DESCRIPTION="Directories of a prefix, for all other packages"
 HOMEPAGE="https://www.flatcar.org/"
 S="${WORKDIR}"
 
@@ -11,6 +11,9 @@ LICENSE="metapackage"
 SLOT="0"
 KEYWORDS="amd64 arm64"
 IUSE="+split-usr"
+
+# The version satisfies every dependency on Gentoo's package, for which this one stands. A
+# prefix masks the one that it does not use.
 
 src_install() {
 	local libdir=$(get_libdir) dir

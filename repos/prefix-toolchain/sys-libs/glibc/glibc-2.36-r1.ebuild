@@ -5,9 +5,9 @@ EAPI=8
 
 inherit flatcar-prefix-toolchain
 
-# The upstream release tarball is in no distribution's archive: this is the repacked one
-# of the distribution, which leaves out manual/ (for its licence) and differs in nothing
-# else. It is another file, so it has another name than upstream's.
+# No distribution's archive has upstream's release tarball. The distribution repacked this one
+# without manual/ (because of its licence) and without other changes. It is another file, so it
+# has another name.
 MY_P="${P}-nodocs"
 
 DESCRIPTION="The GNU C library, configured for a prefix"
@@ -18,22 +18,29 @@ LICENSE="LGPL-2.1+ GPL-2+ BSD"
 SLOT="2.2"
 KEYWORDS="amd64 arm64"
 IUSE="nls +split-usr static-libs"
-# Nearly all of its objects and start files have no debugging information to begin with.
+# Nearly all objects and start files are compiled without debugging information.
 QA_PRESTRIPPED="usr/lib.*"
-# Its test suite takes hours, and needs to run what it has built.
+# The test suite takes hours, and runs the built programs.
 RESTRICT="mirror test"
+
+PATCHES=(
+	"${FILESDIR}/${P}-own-variables.patch"
+	"${FILESDIR}/${P}-utf8-fallback.patch"
+)
 
 DEPEND="virtual/os-headers"
 RDEPEND="sys-apps/baselayout"
 
-# What the library looks for inside the prefix, and what outside:
+# The library reads these files inside and outside the prefix:
 #   inside   the loader, its search path and cache, gconv modules, locales, message
-#            catalogues, ld.so.preload - everything that is, or leads to, code
+#            catalogues, ld.so.preload: all files that are code or name code
 #   outside  /etc/{hosts,nsswitch.conf,passwd,group,resolv.conf,services,...},
-#            /etc/localtime and /usr/share/zoneinfo, /bin/sh - the machine's own answers
-#            about itself, which a user expects to be the same in every program. A
-#            service in the machine's nsswitch.conf whose module the prefix lacks is
-#            passed over, as nsswitch.conf(5) has it; none is loaded from the machine.
+#            /etc/localtime and /usr/share/zoneinfo, /bin/sh: the machine's own settings,
+#            which must be the same in every program. If the prefix lacks the module of a
+#            service in the machine's nsswitch.conf, the library skips the service, see
+#            nsswitch.conf(5). It does not load modules from the machine.
+# The caller's LD_LIBRARY_PATH, LD_PRELOAD, LD_AUDIT and GCONV_PATH are for the machine's programs;
+# the library reads them only with LD_PREFIX_VARIABLES=1.
 
 BUILD_DIR="${WORKDIR}/build"
 
@@ -43,7 +50,7 @@ pkg_pretend() {
 	local tool
 	for tool in bison gawk make python3; do
 		type -P "${tool}" >/dev/null ||
-			die "${tool} is needed to build the C library: install it on this machine"
+			die "${tool} not found; the C library's build requires it: install it on this machine"
 	done
 }
 
@@ -60,8 +67,8 @@ drop_subdirs() {
 
 # @FUNCTION: drop_static_libm
 # @DESCRIPTION:
-# Compile no objects for libm.a and libmvec.a, a quarter of the build. libc.a stays:
-# ldconfig is linked with it, so that it runs where its loader is not in its place.
+# Do not compile the objects of libm.a and libmvec.a, a quarter of the build. libc.a stays,
+# because ldconfig is linked with it and must run before the loader is installed.
 drop_static_libm() {
 	sed -i 's/^object-suffixes-$(lib) := $(filter-out /&$(if $(filter libm libmvec,$(lib)),.o) /' \
 		extra-lib.mk || die
@@ -71,13 +78,13 @@ drop_static_libm() {
 src_prepare() {
 	default
 
-	# manual/ is not there (see above); localedata is only used from here, in src_install;
-	# support is for the test suite.
+	# The tarball lacks manual/ (see above). src_install uses localedata directly. support is
+	# for the test suite.
 	drop_subdirs manual localedata support
 	use nls || drop_subdirs po
 	use static-libs || drop_static_libm
 
-	# These two would lead outside, and are not configurable.
+	# These two paths are outside the prefix, and configure has no option for them.
 	sed -i "s,\"/etc/ld.so.preload\",\"${EPREFIX}/etc/ld.so.preload\"," elf/rtld.c || die
 	sed -i "s,\"/var/cache/ldconfig,\"${EPREFIX}/var/cache/ldconfig," \
 		sysdeps/generic/ldconfig.h || die
@@ -107,8 +114,8 @@ src_configure() {
 		--without-selinux
 	)
 
-	# The prefix's wrapper cannot compile the library that it links to, and its linker
-	# flags name a loader that is not there yet.
+	# The prefix's compiler wrapper links with this library, so it cannot build it. The linker
+	# flags name a loader that does not exist yet.
 	unset CPP CPPFLAGS LDFLAGS
 	CC=$(fptc_cc) CXX= BUILD_CC="${BUILD_CC:-gcc}" \
 	ECONF_SOURCE=${S} \
@@ -125,9 +132,8 @@ src_compile() {
 # @FUNCTION: run_localedef
 # @USAGE: <arguments>
 # @DESCRIPTION:
-# Run the localedef that was built here, by its own loader; where this machine cannot
-# execute it, the machine's own. The format is the same on every 64-bit little-endian
-# architecture.
+# Run the built localedef with its own loader or, if this machine cannot execute it, the
+# machine's localedef. The format is the same on every 64-bit little-endian architecture.
 run_localedef() {
 	local loader=$(fptc_loader)
 	local built=(
@@ -145,13 +151,13 @@ run_localedef() {
 }
 
 src_install() {
-	local dir=$(get_libdir) loader=$(fptc_loader) locale
+	local dir=$(get_libdir) loader=$(fptc_loader) locale name charset
 	emake -C "${BUILD_DIR}" install_root="${D}" install
 
 	fptc_relative_ldscript "${ED}/usr/${dir}"/*.{so,a}
 
 	if ! use split-usr; then
-		# There, ${EPREFIX}/lib64 and its like are symlinks that sys-apps/baselayout owns.
+		# Here, ${EPREFIX}/lib64 and similar paths are symlinks of sys-apps/baselayout.
 		for dir in lib "${dir}" sbin; do
 			[[ -d ${ED}/${dir} ]] || continue
 			mkdir -p "${ED}/usr/${dir}" || die
@@ -161,18 +167,22 @@ src_install() {
 		dir=$(get_libdir)
 	fi
 
-	# Aids for debugging that want perl or bash, and one for repairing a machine. What ldd
-	# tells, the loader tells by itself: ld-linux-x86-64.so.2 --list <program>.
+	# Debugging tools that need perl or bash, and a tool for repairing a machine. The loader
+	# can do the work of ldd: ld-linux-x86-64.so.2 --list <program>.
 	rm -f "${ED}"/usr/bin/{catchsegv,ldd,memusage,mtrace,pcprofiledump,sotruss,tzselect,xtrace} \
 		"${ED}"{,/usr}/sbin/sln "${ED}"{,/usr}/"${dir}"/lib{memusage,pcprofile}.so || die
 	rm -rf "${ED}/usr/${dir}/audit" "${ED}/usr/share/info" "${ED}/var" || die
 
-	# C.UTF-8 for everyone; more on demand, as "de_DE.UTF-8 ja_JP.UTF-8".
+	# Always C.UTF-8, and further locales such as "de_DE.UTF-8 sr_RS.UTF-8@latin".
 	dodir "/usr/${dir}/locale"
 	for locale in C.UTF-8 ${FLATCAR_PREFIX_LOCALES}; do
 		einfo "Generating locale ${locale}"
-		run_localedef -i "${locale%.*}" -f "${locale##*.}" \
+		name=${locale%%.*}
+		charset=${locale#*.}
+		charset=${charset%@*}
+		[[ ${locale} != *@* ]] || name+=@${locale#*@}
+		run_localedef -i "${name}" -f "${charset}" \
 			"${ED}/usr/${dir}/locale/${locale/UTF-8/utf8}" ||
-			ewarn "Locale ${locale} could not be generated"
+			ewarn "Generating the locale ${locale} failed"
 	done
 }

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The settings that a prefix uses from the base profile of Flatcar's overlay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flatcar_prefix.prefix.repository import Repository
+from flatcar_prefix.repositories import checkout_config
+
+
+@pytest.fixture
+def repositories(tmp_path: Path) -> tuple[Repository, ...]:
+    base = tmp_path / "flatcar/profiles/coreos/base"
+    base.mkdir(parents=True)
+    (tmp_path / "prefix/app-misc/mine").mkdir(parents=True)
+    (tmp_path / "prefix/app-misc/mine/mine-1.ebuild").touch()
+    return (
+        Repository("flatcar-overlay", tmp_path / "flatcar"),
+        Repository("prefix-overlay", tmp_path / "prefix"),
+    )
+
+
+def defaults(repositories: tuple[Repository, ...], text: str) -> dict[str, str]:
+    path = repositories[0].location / checkout_config.BASE_PROFILE / "make.defaults"
+    path.write_text(text)
+    return checkout_config.variables(repositories)
+
+
+def test_the_chosen_python_applies_and_flags_of_an_image_do_not(
+    repositories: tuple[Repository, ...],
+) -> None:
+    text = 'PYTHON_TARGETS="-python3_13 python3_12"\nUSE="${USE} -cups fips"\nFEATURES="x"\n'
+    assert defaults(repositories, text) == {
+        "PYTHON_TARGETS": "python3_12",
+        "USE": "-cups",
+    }
+
+
+def test_a_python_that_is_chosen_by_use_flags_applies(
+    repositories: tuple[Repository, ...],
+) -> None:
+    text = 'USE="${USE} -python_targets_python2_7 python_targets_python3_11 -tcpd"\n'
+    assert defaults(repositories, text) == {"PYTHON_TARGETS": "python3_11", "USE": "-tcpd"}
+
+
+def test_build_tools_are_for_a_python_that_the_eclasses_support(
+    repositories: tuple[Repository, ...],
+) -> None:
+    def targets(machine: str) -> tuple[str, str]:
+        found = checkout_config.python_targets(repositories, machine)
+        return found["PYTHON_SINGLE_TARGET"], found["PYTHON_TARGETS"]
+
+    defaults(repositories, 'PYTHON_TARGETS="python3_12"\n')
+    assert targets("python3_11") == ("python3_11", "python3_11 python3_12")
+    described = repositories[0].location / checkout_config.DESCRIPTIONS
+    described.parent.mkdir()
+    described.write_text("# Copyright\n\npython3_12 - For 3.12 only\npython3_13 - For 3.13 only\n")
+    assert targets("python3_11") == ("python3_12", "python3_12")
+    assert targets("python3_13") == ("python3_13", "python3_13 python3_12")
+
+
+def test_masks_of_packages_that_the_prefix_overlay_replaces_are_left_out(
+    repositories: tuple[Repository, ...],
+) -> None:
+    text = "# why\n>=app-misc/mine-2\n>=app-misc/other-2\n"
+    replaced = checkout_config._replaced(repositories)
+    assert checkout_config.masks_without(text, replaced) == "# why\n>=app-misc/other-2\n"
+
+
+def test_the_mirrors_of_the_base_profile_apply(repositories: tuple[Repository, ...]) -> None:
+    defaults(repositories, 'GENTOO_MIRRORS="\n    https://a.test/\n    https://b.test/\n"\n')
+    assert checkout_config.mirrors(repositories) == "https://a.test/ https://b.test/"
+    defaults(repositories, 'USE="x"\n')
+    assert checkout_config.mirrors(repositories) == ""
