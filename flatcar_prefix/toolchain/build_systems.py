@@ -5,7 +5,7 @@ The files lie next to the prefix's tools; make.conf names them. They are for pac
 a mechanism of their own. Gentoo's cmake and meson eclasses write such files from CC,
 PKG_CONFIG and similar variables, which name the prefix's tools unless the ebuild overrides
 them. CMake prefers options on its command line. Meson does not have a variable for a cross
-file, so an ebuild must ask for this one.
+file, so an ebuild must name this one.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ KNOWN_OF_GLIBC: Mapping[str, str] = {
 
 
 def directory(prefix: Prefix) -> Path:
-    """Return where these files lie."""
+    """Return the directory of these files."""
     return prefix.tools_dir.parent / "share"
 
 
 def variables(prefix: Prefix) -> dict[str, str]:
-    """Return the variables that lead build systems to the files."""
+    """Return the variables that point build systems at the files."""
     here = directory(prefix)
     return {
         "CONFIG_SITE": os.fspath(here / CONFIG_SITE),

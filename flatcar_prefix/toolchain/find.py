@@ -16,16 +16,17 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from flatcar_prefix import environ
 from flatcar_prefix.boards import Board
 from flatcar_prefix.errors import PrefixError, UsageError
 from flatcar_prefix.portage_api import session as portage_api
 from flatcar_prefix.prefix.model import Toolchain
 from flatcar_prefix.system import distribution, process
+from flatcar_prefix.system.work_dirs import temporary
 from flatcar_prefix.toolchain.flags import raw_command
 
 KINDS = ("board", "sdk", "host")
@@ -188,7 +189,7 @@ def _multilib(toolchain: Toolchain, board: Board) -> str:
     name = os.path.basename(process.run(raw, capture=True).stdout.strip())
     if name not in ("", ".", "lib", board.libdir):
         raise PrefixError(
-            f"{toolchain.cc} compiles for the libraries of {name}, {board.name} has those of"
+            f"{toolchain.cc} compiles for the libraries of {name}, but {board.name} has those of"
             f" {board.libdir}",
             hint=f"Install a compiler whose default is {board.uname_machine}'s usual ABI.",
         )
@@ -239,10 +240,12 @@ def _link_one(
 ) -> None:
     """Link a program, given as language and source; ``install`` is the command in the hint."""
     language, source = program
-    with tempfile.TemporaryDirectory(prefix="flatcar-prefix-") as directory:
+    with temporary() as directory:
         made = os.path.join(directory, "probe")
         argv = [*raw_command(toolchain, compiler), f"-x{language}", "-", "-o", made]
-        built = process.run(argv, input=source, capture=True, check=False)
+        # The compiler's temporary files go with the directory if it is killed.
+        env = {**environ.variables(), "TMPDIR": os.fspath(directory)}
+        built = process.run(argv, input=source, capture=True, check=False, env=env)
         if built.returncode:
             raise PrefixError(
                 f"{compiler} cannot link a program: {_last_line(built.stderr)}",

@@ -13,11 +13,11 @@ directory of the machine, because Portage would then install into it."""
 
 
 def ldflags(prefix: Prefix) -> str:
-    """Return LDFLAGS: the prefix's loader and, for an imported one, the search path.
+    """Return LDFLAGS: the prefix's loader and the search path of libraries.
 
-    The search path of a loader built for the prefix is in the prefix. An imported loader
-    searches the host's directories, so programs have DT_RPATH. Unlike DT_RUNPATH, it also
-    applies to indirect dependencies.
+    Programs have DT_RPATH, because it precedes the caller's LD_LIBRARY_PATH, which names libraries
+    of the host. Unlike DT_RUNPATH, it also applies to indirect dependencies. An imported loader
+    searches no directory of the prefix without it.
     """
     loader = f"{prefix.eprefix}/{prefix.board.loader}"
     flags = ["-Wl,-O1", "-Wl,--as-needed", f"-Wl,--dynamic-linker={loader}"]
@@ -25,9 +25,7 @@ def ldflags(prefix: Prefix) -> str:
 
 
 def rpath_flags(prefix: Prefix) -> list[str]:
-    """Return the linker flags that let programs find an imported C library."""
-    if prefix.bootstrap != "import":
-        return []
+    """Return the linker flags that let programs find the libraries of the prefix."""
     libdir = prefix.board.libdir
     path = f"{prefix.eprefix}/{libdir}:{prefix.eprefix}/usr/{libdir}"
     return [f"-Wl,-rpath,{path}", "-Wl,--disable-new-dtags"]

@@ -14,7 +14,7 @@ from pathlib import Path
 from flatcar_prefix.prefix.model import Prefix, Toolchain
 from flatcar_prefix.system import process
 from flatcar_prefix.system.files import write_atomic
-from flatcar_prefix.toolchain import build_systems, ldconfig
+from flatcar_prefix.toolchain import build_systems, launchers, ldconfig
 from flatcar_prefix.toolchain.flags import driver_flags, raw_command
 
 BINUTILS = (
@@ -46,13 +46,33 @@ def layout(toolchain: Toolchain) -> Layout:
     return Layout(Path(os.path.realpath(install)), cxx)
 
 
-def script(argv: Iterable[str], *, env: Mapping[str, str] | None = None, before: str = "") -> str:
-    """Return a script that calls ``argv`` with its own arguments, after ``before``."""
+def script(
+    argv: Iterable[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    before: str = "",
+    launcher: str = "",
+) -> str:
+    """Return a script that calls ``argv`` with its own arguments, after ``before``.
+
+    ``launcher`` is shell text before the command.
+    """
     settings = "".join(f"{k}={shlex.quote(v)}\nexport {k}\n" for k, v in (env or {}).items())
-    return f'#!/bin/sh\n{before}{settings}exec {shlex.join(argv)} "$@"\n'
+    return f'#!/bin/sh\n{before}{settings}exec {launcher}{shlex.join(argv)} "$@"\n'
 
 
-def until_libc(prefix: Prefix, raw: Iterable[str]) -> str:
+def compiler_script(
+    prefix: Prefix, argv: Iterable[str], raw: Iterable[str], *, env: Mapping[str, str] | None = None
+) -> str:
+    """Return the script of a compiler, which a launcher may start.
+
+    The script runs the command ``raw`` until the prefix has a C library.
+    """
+    before = until_libc(prefix, raw, launcher=launchers.CALL)
+    return script(argv, env=env, before=before, launcher=launchers.CALL)
+
+
+def until_libc(prefix: Prefix, raw: Iterable[str], *, launcher: str = "") -> str:
     """Return the script lines that run ``raw`` until the prefix has a C library.
 
     The C library and all packages before it are thus compiled with the toolchain's own
@@ -61,7 +81,7 @@ def until_libc(prefix: Prefix, raw: Iterable[str]) -> str:
     libc = prefix.staging.eroot / "usr" / prefix.board.libdir / "libc.so"
     return (
         "# Use the toolchain's own C library until the prefix has one.\n"
-        f'[ -e {shlex.quote(os.fspath(libc))} ] || exec {shlex.join(raw)} "$@"\n'
+        f'[ -e {shlex.quote(os.fspath(libc))} ] || exec {launcher}{shlex.join(raw)} "$@"\n'
     )
 
 
@@ -87,8 +107,8 @@ def tool_scripts(prefix: Prefix, gcc: Layout, exec_prefix: str) -> dict[str, str
     flags = driver_flags(prefix)
     cxx = [word for header in gcc.cxx_headers for word in ("-isystem", header)]
     raw_cc, raw_cxx = (raw_command(toolchain, c) for c in (toolchain.cc, toolchain.cxx))
-    c = script([toolchain.cc, *flags], env=env, before=until_libc(prefix, raw_cc))
-    cplusplus = script([toolchain.cxx, *flags, *cxx], env=env, before=until_libc(prefix, raw_cxx))
+    c = compiler_script(prefix, [toolchain.cc, *flags], raw_cc, env=env)
+    cplusplus = compiler_script(prefix, [toolchain.cxx, *flags, *cxx], raw_cxx, env=env)
     raw_cpp = until_libc(prefix, [*raw_cc, "-E"])
     scripts = {
         f"{chost}-gcc": c,
@@ -128,8 +148,8 @@ def _clang_scripts(
     cc, cpp = toolchain.clang_cc, toolchain.clang_cxx
     raw = {c: raw_command(toolchain, c) for c in (cc, cpp)}
     return {
-        f"{chost}-clang": script([cc, *common], before=until_libc(prefix, raw[cc])),
-        f"{chost}-clang++": script([cpp, *common, *cxx], before=until_libc(prefix, raw[cpp])),
+        f"{chost}-clang": compiler_script(prefix, [cc, *common], raw[cc]),
+        f"{chost}-clang++": compiler_script(prefix, [cpp, *common, *cxx], raw[cpp]),
         f"{chost}-cpp": script([cc, "-E", *common], before=until_libc(prefix, [*raw[cc], "-E"])),
     }
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """configure, CMake, Meson and pkg-config find the prefix's libraries and not the host's.
 
-The host has decoys at the places where such programs look: in /usr and in /usr/local, put
-there by an overlay in a private mount namespace, each with library, header and .pc file.
-What the packages link says where it came from.
+The host has decoys in the directories that such programs search, /usr and /usr/local. An overlay
+in a private mount namespace provides them, each with library, header and .pc file. The linked
+programs print the origin of their libraries.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import NamedTuple
 import pytest
 from machine import InUse, Machine, Overlay, Run
 
-pytestmark = [pytest.mark.needs_root, pytest.mark.needs_namespaces]
+pytestmark = [pytest.mark.e2e, pytest.mark.needs_root, pytest.mark.needs_namespaces]
 
 TRIPLET = "x86_64-linux-gnu"
 
@@ -27,7 +27,7 @@ SOURCE = 'const char *{name}(void) {{ return "{origin}"; }}\n'
 PC = "Name: {name}\nDescription: of the tests\nVersion: 1\nLibs: -L{libdir} -l{name}\nCflags: -I{include}\n"
 
 DECOYS = ("testboth", "testhost")
-"""``testboth`` is on the host and in the prefix, ``testhost`` on the host alone."""
+"""``testboth`` is on the host and in the prefix, ``testhost`` only on the host."""
 
 LIBRARY = """
 src_compile() {
@@ -113,7 +113,7 @@ testbs-configure: @srcdir@/program.c
 COPY = 'mkdir "${WORKDIR}/src" && cp "${FILESDIR}"/* "${WORKDIR}/src" || die'
 
 PACKAGES = {
-    # As the cmake eclass does, but for its own toolchain file: this program's is to be used.
+    # Like the cmake eclass, but with this program's toolchain file.
     "cmake": f"""
 src_unpack() {{ {COPY}; }}
 src_configure() {{
@@ -131,7 +131,7 @@ src_configure() {{
 src_compile() {{ ninja -v -C build || die; }}
 src_install() {{ DESTDIR="${{D}}" ninja -C build install || die; }}
 """,
-    # As the meson eclass does, for an ebuild that has chosen another compiler.
+    # Like the meson eclass, for an ebuild with another compiler.
     "mesonclass": f"""
 src_unpack() {{ {COPY}; }}
 src_configure() {{
@@ -201,7 +201,7 @@ src_install() {{ dobin testbs-bare; }}
 
 
 class Host(NamedTuple):
-    """A machine with decoys, and how to run commands on it."""
+    """A machine with decoys, and functions that run commands on it."""
 
     layers: Path
 
@@ -218,7 +218,7 @@ class Host(NamedTuple):
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
-    """Decoys in every place where libraries of a Debian machine are."""
+    """Decoys in all library directories of a Debian machine."""
     layers = tmp_path_factory.mktemp("decoys")
     places = (
         ("usr/include", f"usr/lib/{TRIPLET}"),
@@ -274,7 +274,7 @@ def packages(overlay: Overlay) -> list[str]:
 
 
 def _configure() -> str:
-    """Return what autoconf makes of configure.ac; its caches go with the directory."""
+    """Return the configure that autoconf generates; its caches go with the directory."""
     with tempfile.TemporaryDirectory() as directory:
         made = subprocess.run(
             ["autoconf", "-"], input=CONFIGURE_AC, cwd=directory, capture_output=True, text=True,
@@ -287,7 +287,7 @@ def _configure() -> str:
 def prefix(
     request: pytest.FixtureRequest, shared_machine: Machine, overlay: Overlay, packages: list[str]
 ) -> InUse:
-    """A prefix for each compiler, with the library that the host has, too."""
+    """A prefix for each compiler, with the library that is also on the host."""
     if request.param == "gcc":
         made: InUse = request.getfixturevalue("imported_prefix")
     else:
@@ -315,7 +315,7 @@ def test_the_prefixs_library_is_found_and_the_hosts_is_not(
 def test_the_decoys_are_such_that_the_machines_own_compiler_finds_them(
     prefix: InUse, host: Host, tmp_path: Path
 ) -> None:
-    """Else the tests above would prove nothing."""
+    """Without this, the tests above would prove nothing."""
     source = tmp_path / "x.c"
     source.write_text(PROGRAM_C)
     build = f"gcc -o {tmp_path}/x {source} $(pkg-config --cflags --libs testboth testhost)"

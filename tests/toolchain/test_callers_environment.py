@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The caller's environment does not lead a compiler to headers and libraries elsewhere.
+"""The caller's environment does not point a compiler at headers and libraries elsewhere.
 
-The package compiles and links by the prefix's tools, with no C library, which takes no time.
+The package compiles and links with the prefix's tools and without a C library, which is fast.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def compiling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InUse]:
 
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> dict[str, str]:
-    """Variables that lead to a header and a library that are not the prefix's."""
+    """Variables that point at a header and a library outside the prefix."""
     (tmp_path / "elsewhere.h").write_text("")
     (tmp_path / "elsewhere.c").write_text("int elsewhere(void) { return 1; }\n")
     subprocess.run(
