@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Files below ``etc/portage``: make.conf, package.*, the profile, the build host's own."""
+"""Write the files below ``etc/portage``: make.conf, package.*, the profile, the build host's."""

@@ -11,73 +11,38 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from flatcar_prefix.boards import BOARDS, Board
-from flatcar_prefix.config import make_conf
-from flatcar_prefix.config.quoting import assignments
+from flatcar_prefix.config import helpers, host_files, host_vdb, machine_packages, make_conf
+from flatcar_prefix.config.machine_packages import SLOTTED, Package
+from flatcar_prefix.config.quoting import assignments, quote
+from flatcar_prefix.config.root import (
+    EDITED_BY_TOOLS,
+    MAKE_DEFAULTS,
+    PROVIDED as PROVIDED_FILE,
+    REPOS_CONF,
+    write_own,
+)
 from flatcar_prefix.errors import PrefixError
 from flatcar_prefix.portage_api import session as portage_api
 from flatcar_prefix.prefix.model import Prefix
 from flatcar_prefix.prefix.repository import repos_conf
 from flatcar_prefix.repositories import checkout_config
 from flatcar_prefix.repositories.profiles import profile_dir
-from flatcar_prefix.system import process
 from flatcar_prefix.system.files import replace_link, write_atomic
+from flatcar_prefix.system.own_files import (
+    FORMER_OWN_FILE,
+    FROM_CHECKOUT,
+    OWN_FILE,
+    USER_FILE,
+    OwnFiles,
+)
 from flatcar_prefix.system.places import data_dir
+from flatcar_prefix.system.progress import NO_PROGRESS, Progress
 from flatcar_prefix.toolchain.flags import HOST_PROGRAMS, search_path
-
-PROVIDED: Mapping[str, tuple[str, ...]] = {
-    "autoconf": ("dev-build/autoconf", "dev-build/autoconf-wrapper"),
-    "automake": ("dev-build/automake", "dev-build/automake-wrapper"),
-    "bash": ("app-shells/bash",),
-    "bc": ("app-alternatives/bc",),
-    "bison": ("sys-devel/bison",),
-    "bzip2": ("app-arch/bzip2", "app-alternatives/bzip2"),
-    "cmake": ("dev-build/cmake",),
-    "curl": ("net-misc/curl",),
-    "diff": ("sys-apps/diffutils",),
-    "file": ("sys-apps/file",),
-    "find": ("sys-apps/findutils",),
-    "flex": ("sys-devel/flex", "app-alternatives/lex"),
-    "gawk": ("sys-apps/gawk", "app-alternatives/awk"),
-    # With what it compiles against: Portage looks behind virtual packages.
-    "gcc": (
-        *("sys-devel/gcc", "prefix/gcc-runtime", "sys-kernel/linux-headers", "sys-libs/glibc"),
-        *("virtual/libc", "virtual/os-headers"),
-    ),
-    "gettext": ("sys-devel/gettext",),
-    "git": ("dev-vcs/git",),
-    "gperf": ("dev-util/gperf",),
-    "grep": ("sys-apps/grep",),
-    "gzip": ("app-arch/gzip", "app-alternatives/gzip"),
-    "help2man": ("sys-apps/help2man",),
-    "ld": ("sys-devel/binutils",),
-    "libtoolize": ("dev-build/libtool",),
-    "ls": ("sys-apps/coreutils",),
-    "m4": ("sys-devel/m4",),
-    "make": ("dev-build/make",),
-    "makeinfo": ("sys-apps/texinfo",),
-    "meson": ("dev-build/meson",),
-    "ninja": ("dev-build/ninja", "app-alternatives/ninja"),
-    "patch": ("sys-devel/patch",),
-    "perl": ("dev-lang/perl",),
-    "pkg-config": ("dev-util/pkgconf", "virtual/pkgconfig"),
-    "python3": ("dev-lang/python",),
-    "rsync": ("net-misc/rsync",),
-    "sed": ("sys-apps/sed",),
-    "tar": ("app-arch/tar", "app-alternatives/tar"),
-    "tclsh": ("dev-lang/tcl",),
-    "unzip": ("app-arch/unzip",),
-    "wget": ("net-misc/wget",),
-    "xz": ("app-arch/xz-utils",),
-    "zstd": ("app-arch/zstd",),
-}
-"""The packages that each program provides, if the machine has the program."""
 
 QA_CHECKS = "usr/lib/install-qa-check.d"
 """The directory of Portage's QA checks, below the build host's prefix."""
@@ -93,7 +58,7 @@ def is_gentoo(root: Path = Path("/")) -> bool:
 
 
 def host_board() -> Board:
-    """Return the board whose architecture this machine has."""
+    """Return the board of this machine's architecture."""
     machine = platform.machine()
     for board in BOARDS.values():
         if board.uname_machine == machine:
@@ -105,37 +70,23 @@ def host_board() -> Board:
     )
 
 
-def provided() -> dict[str, str]:
-    """Return the packages that this machine's programs provide, with their versions."""
-    present = {name: path for name in PROVIDED if (path := shutil.which(name))}
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        versions = dict(zip(present, pool.map(_version, present.values()), strict=True))
-    packages = {package: versions[name] for name in present for package in PROVIDED[name]}
-    # The version of a development tree is HEAD, or has a suffix.
-    portage = re.match(r"\d+(\.\d+)*", portage_api.version())
-    return {**packages, "sys-apps/portage": portage[0] if portage else portage_api.NEWEST_KNOWN}
-
-
-def _version(program: str) -> str:
-    """Return the version that a program prints, or ``0`` if it prints none."""
-    result = process.run([program, "--version"], capture=True, check=False, input="")
-    match = re.search(r"\b(\d+(?:\.\d+)+)", result.stdout + result.stderr)
-    return match[1] if match else "0"
-
-
-def package_provided(packages: Mapping[str, str], left_out: Iterable[str] = ()) -> str:
+def package_provided(packages: Iterable[Package], left_out: Iterable[str] = ()) -> str:
     """Return the text of package.provided, see portage(5)."""
-    lines = [f"{package}-{version}\n" for package, version in sorted(packages.items())]
+    cpvs = sorted(p.cpv for p in packages if p.name not in SLOTTED)
     more = "".join(f"{cpv}\n" for cpv in left_out)
     return (
-        "# This machine's programs provide these packages.\n"
-        + "".join(lines)
+        "# This machine's programs provide these packages. Your own lines belong in another\n"
+        "# file of this directory.\n"
+        + "".join(f"{cpv}\n" for cpv in cpvs)
         + (f"# The checkout leaves these packages out.\n{more}" if more else "")
     )
 
 
-def host_make_conf(prefix: Prefix, *, features: Iterable[str]) -> str:
-    """Return the text of the build host's make.conf."""
+def host_make_conf(
+    prefix: Prefix, *, features: Iterable[str], python: str, launcher: Sequence[str]
+) -> str:
+    """Return the text of the build host's make.conf; ``python`` is its Python, ``3.N``."""
+    target = f"python{python.replace('.', '_')}"
     variables: dict[str, str | Sequence[str]] = {
         "CBUILD": prefix.toolchain.cbuild,
         "CHOST": prefix.toolchain.cbuild,
@@ -149,15 +100,26 @@ def host_make_conf(prefix: Prefix, *, features: Iterable[str]) -> str:
         "PORTAGE_GRPNAME": prefix.groupname,
         "FEATURES": " ".join(features),
         "USE": make_conf.USE,
+        **checkout_config.python_targets(prefix.repositories, target),
+        **make_conf.fetch_variables(prefix, launcher),
     }
     return (
         "# Written by flatcar-prefix. The build host is this machine: see package.provided.\n"
         + assignments(variables)
+        + "\n# Your own settings, which override those above.\n"
+        + f"source {quote(os.fspath(prefix.host_dir / 'etc/portage/make.conf.user'))}\n"
+        + make_conf.mirrors_last()
     )
 
 
-def write(prefix: Prefix, *, features: Iterable[str]) -> None:
-    """Write the build host's configuration root, where the machine needs one."""
+def write(
+    prefix: Prefix,
+    *,
+    features: Iterable[str],
+    launcher: Sequence[str],
+    say: Progress = NO_PROGRESS,
+) -> None:
+    """Write the build host's configuration root, if the machine needs one."""
     if prefix.native_host:
         return
     host = prefix.host_dir
@@ -169,24 +131,42 @@ def write(prefix: Prefix, *, features: Iterable[str]) -> None:
             directory.unlink()
     for directory in (config / "profile", host / "var/db/pkg", *programs):
         directory.mkdir(parents=True, exist_ok=True)
-    write_text = write_atomic
-    write_text(config / "make.conf", host_make_conf(prefix, features=features))
-    repos = repos_conf(prefix.repositories, main_repo=prefix.main_repo)
-    write_text(config / "repos.conf", repos)
-    bashrc = (data_dir() / "eclass-helpers/bashrc").read_text(encoding="utf-8")
-    write_text(config / "bashrc", bashrc)
+    own = OwnFiles(config, say)
+    own.user_file("make.conf.user")
     left_out = checkout_config.left_out(prefix.repositories)
-    write_text(config / "profile/package.provided", package_provided(provided(), left_out))
-    (config / "package.use").mkdir(exist_ok=True)
-    write_text(
-        config / "package.use/flatcar-prefix", checkout_config.build_host_use(prefix.repositories)
+    defaults = make_conf.make_defaults(prefix.repositories)
+    packages = machine_packages.present()
+    python = machine_packages.python_version()
+    for name, text in {
+        "make.conf": host_make_conf(prefix, features=features, python=python, launcher=launcher),
+        REPOS_CONF: repos_conf(prefix.repositories, main_repo=prefix.main_repo),
+        "bashrc": helpers.bashrc(),
+        PROVIDED_FILE: package_provided(packages, left_out),
+        **({MAKE_DEFAULTS: defaults} if defaults else {}),
+    }.items():
+        write_own(own, name, text)
+    own.write(
+        f"package.use/{OWN_FILE}",
+        HOST_USE,
+        kind=FROM_CHECKOUT,
+        former=f"package.use/{FORMER_OWN_FILE}",
     )
-    checkout_config.write(config, prefix)
+    for name in EDITED_BY_TOOLS:
+        own.user_file(f"{name}/{USER_FILE}")
+    checkout_config.write(own, prefix, unmasked={package.name for package in packages})
+    host_vdb.write(host, packages)
+    host_files.write(host, python)
     _link(config / "make.profile", _host_profile(prefix))
     if scanelf := shutil.which("scanelf"):
         _link(host / "usr/bin/scanelf", Path(scanelf))
     _link(host / QA_CHECKS, data_dir() / "eclass-helpers/install-qa-check.d")
     _write_globals(host)
+
+
+HOST_USE = """\
+# The build host has no logins.
+*/* -pam -selinux -systemd -audit
+"""
 
 
 def _host_profile(prefix: Prefix) -> Path:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flatcar_prefix.config import make_conf
-from flatcar_prefix.config.root import composed_directories, system_packages
+from flatcar_prefix.config.root import composed_directories, system_packages, users_packages
 from flatcar_prefix.errors import MismatchError, PrefixError
 from flatcar_prefix.portage_api import session as portage_api
 from flatcar_prefix.prefix.model import Prefix, Root
@@ -50,11 +50,10 @@ def check_config(root: Root) -> None:
 def _where_to_look(root: Root) -> str:
     """Return the hint for a difference: name the files that can cause it.
 
-    A make.conf.user with its initial text cannot cause one, and a failed set-up removes it.
+    A make.conf.user without settings cannot cause one, and a failed set-up removes it.
     """
     prefix = root.prefix
-    files = zip(make_conf.user_files(root), (prefix.staging, root), strict=False)
-    if changed := [file for file, of in files if _is_changed(file, make_conf.make_conf_user(of))]:
+    if changed := [file for file in make_conf.user_files(root) if _has_settings(file)]:
         return f"Check {' and '.join(map(os.fspath, changed))} and the profile {prefix.profile}."
     if prefix.profile == COMPOSED:
         where = " and ".join(map(os.fspath, composed_directories(prefix)))
@@ -63,8 +62,10 @@ def _where_to_look(root: Root) -> str:
     return f"Choose another profile with --profile, or correct {where} and its parents."
 
 
-def _is_changed(file: Path, text: str) -> bool:
-    return file.read_text(encoding="utf-8", errors="replace") != text
+def _has_settings(file: Path) -> bool:
+    """Return whether a line of ``file`` is neither empty nor a comment."""
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    return any(line.strip() and not line.lstrip().startswith("#") for line in lines)
 
 
 def _first_words(complaints: str) -> str:
@@ -88,9 +89,16 @@ def _load(root: Root) -> Any:
     except (PortageException, OSError) as error:
         raise PrefixError(
             f"Portage cannot load the {root.kind} root: {type(error).__name__}: {error}",
-            hint=f"Correct the profile {root.prefix.profile} or choose another with --profile"
-            f" (Portage {portage.VERSION}).",
+            hint=_culprit(root, str(error))
+            or f"Correct the profile {root.prefix.profile} or"
+            f" choose another with --profile (Portage {portage.VERSION}).",
         ) from error
+
+
+def _culprit(root: Root, complaint: str) -> str:
+    """Return the hint that names the user's file that Portage complains of, or an empty string."""
+    files = [file for file in make_conf.user_files(root) if os.fspath(file) in complaint]
+    return f"Correct {files[0]}, then run the same command again." if files else ""
 
 
 def expectations(root: Root, settings: Any) -> Iterator[Expected]:
@@ -125,7 +133,8 @@ def expectations(root: Root, settings: Any) -> Iterator[Expected]:
 def _expected_system(root: Root, settings: Any) -> Iterator[Expected]:
     wanted = {f"*{key}" for key in system_packages(root)}
     found = {str(atom) for atom in settings.packages}
-    yield Expected("@system", wanted, found if root.kind == "final" else wanted & found)
+    more = found - set(users_packages(root)) if root.kind == "final" else set()
+    yield Expected("@system", wanted, wanted & found | more)
 
 
 def _expected_profile(root: Root, settings: Any) -> Iterator[Expected]:
@@ -143,7 +152,8 @@ def _expected_profile(root: Root, settings: Any) -> Iterator[Expected]:
 def _expected_repositories(prefix: Prefix, settings: Any) -> Iterator[Expected]:
     loaded = [settings.repositories[name] for name in settings.repositories.prepos_order]
     wanted = tuple(r.name for r in prefix.repositories)
-    yield Expected("repositories", set(wanted), {r.name for r in loaded})
+    # The user's file in repos.conf may have more.
+    yield Expected("repositories", set(wanted), set(wanted) & {r.name for r in loaded})
     yield Expected("main-repo", prefix.main_repo, settings.repositories.mainRepo().name)
     by_name = {r.name: r for r in loaded}
     for repository in prefix.repositories:

@@ -1,20 +1,28 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The text of make.conf and of repos.conf, for each kind of root. Pure functions."""
+"""The text of make.conf and of package.* files, for each kind of root. Pure functions."""
 
 from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from flatcar_prefix.config.quoting import Section, assignments, quote
+from flatcar_prefix.fetch.__main__ import MIRRORS
 from flatcar_prefix.prefix.model import Prefix, Root
+from flatcar_prefix.prefix.repository import Repository
+from flatcar_prefix.relocate.eprefix import is_pool_eprefix
+from flatcar_prefix.repositories import checkout_config
+from flatcar_prefix.sandbox.confinement import SWITCH
 from flatcar_prefix.system.files import GENERATED
 from flatcar_prefix.toolchain import build_systems
 from flatcar_prefix.toolchain.flags import ldflags, search_path
 
 USE = ("-desktop", "-installkernel", "-llvm", "-nls", "-openmp", "-udev", "-wayland", "-X")
+
+FROM_BINHOSTS = "--binpkg-respect-use=y --binpkg-changed-deps=y"
+"""The options of staging with binhosts: a package is taken only if a build would be the same."""
 
 EMERGE_DEFAULT_OPTS: Mapping[str, str] = {
     "staging": "--buildpkg",
@@ -45,6 +53,7 @@ def make_conf(
         _identity(root.prefix),
         _toolchain(root.prefix),
         _building(root, jobs=jobs, extra_features=extra_features),
+        _signatures(root.prefix),
         _fetching(root.prefix, launcher=launcher),
         _own_variables(root, launcher=launcher),
     ]
@@ -53,13 +62,29 @@ def make_conf(
     return (
         f"{GENERATED}# Your own settings belong in make.conf.user, which is never rewritten.\n\n"
         f"{body}\n# Your own settings, which override those above.{_whose(root)}\n{sources}"
+        f"{'' if root.prefix.native_host else mirrors_last()}"
         f"\n# {OPTIONS_LAST[root.kind]}\n"
-        f'EMERGE_DEFAULT_OPTS="${{EMERGE_DEFAULT_OPTS}} {EMERGE_DEFAULT_OPTS[root.kind]}"\n'
+        f'EMERGE_DEFAULT_OPTS="${{EMERGE_DEFAULT_OPTS}} {last_options(root)}"\n'
     )
 
 
+def mirrors_last() -> str:
+    """Return the lines after the user's own that give the mirrors to the fetch command."""
+    return (
+        "\n# The fetch command tries these mirrors first. Portage itself would fetch a file"
+        " layout.conf\n# from each of them for each distfile.\n"
+        f'{MIRRORS}="${{GENTOO_MIRRORS}}"\nGENTOO_MIRRORS=""\n'
+    )
+
+
+def last_options(root: Root) -> str:
+    """Return the options of emerge that make.conf appends to the user's own."""
+    more = f" {FROM_BINHOSTS}" if root.kind == "staging" and root.prefix.binhosts else ""
+    return EMERGE_DEFAULT_OPTS[root.kind] + more
+
+
 def user_files(root: Root) -> tuple[Path, ...]:
-    """Return the user's files that make.conf ends with: staging's, then final's own."""
+    """Return the user's files that make.conf sources last: staging's, then final's own."""
     mine = root.config_dir / "make.conf.user"
     return (mine,) if root.kind == "staging" else (user_files(root.prefix.staging)[0], mine)
 
@@ -126,11 +151,49 @@ def _toolchain(prefix: Prefix) -> Section:
 def _building(root: Root, *, jobs: int, extra_features: Sequence[str]) -> Section:
     variables: dict[str, str | Sequence[str]] = {
         "MAKEOPTS": f"-j{jobs}",
+        "EMERGE_DEFAULT_OPTS": f"--jobs={jobs} --load-average={jobs}",
+        **_chosen_versions(root.prefix),
         "USE": USE,
     }
-    if extra_features:
-        variables["FEATURES"] = " ".join(extra_features)
+    if features := [*extra_features, *_binary_features(root)]:
+        variables["FEATURES"] = " ".join(features)
     return Section("Defaults of emerge.", variables)
+
+
+def _binary_features(root: Root) -> Iterator[str]:
+    """Yield the FEATURES of binary packages: how they are made, fetched, verified and signed."""
+    prefix = root.prefix
+    if is_pool_eprefix(prefix.eprefix):
+        # No EPREFIX can be replaced in a compressed manual page. Prefixes compress it themselves.
+        yield "-binpkg-docompress"
+    if root.kind == "staging" and prefix.binhosts:
+        yield "getbinpkg"
+    if prefix.binhosts and not prefix.verify_binhosts:
+        yield "binpkg-ignore-signature"
+    if root.kind == "staging" and prefix.signing_key:
+        yield "binpkg-signing"
+
+
+def _signatures(prefix: Prefix) -> Section:
+    """Return the settings of GnuPG; see make.conf(5) and docs/pools.md."""
+    # Portage runs GnuPG as another user, who must reach the keyring; builds have the same user.
+    drops = os.geteuid() == 0 and prefix.username != "root"
+    variables = {
+        "BINPKG_GPG_VERIFY_GPG_HOME": os.fspath(prefix.keyring_dir),
+        "GPG_VERIFY_USER_DROP": prefix.username if drops else "",
+        "GPG_VERIFY_GROUP_DROP": prefix.groupname if drops else "",
+        "PORTAGE_TRUST_HELPER": "",
+    }
+    if prefix.signing_key:
+        home = prefix.signing_home or os.fspath(prefix.own_signing_home)
+        variables |= {
+            # As Portage's default, with a lock that a confined build can write.
+            "BINPKG_GPG_SIGNING_BASE_COMMAND": f"flock {shlex.quote(f'{home}/portage.lock')} gpg"
+            " --sign --armor [PORTAGE_CONFIG]",
+            "BINPKG_GPG_SIGNING_GPG_HOME": home,
+            "BINPKG_GPG_SIGNING_KEY": prefix.signing_key,
+        }
+    return Section("Signatures of binary packages: this prefix's own keyring.", variables)
 
 
 def fetch_command(prefix: Prefix, launcher: Sequence[str]) -> str:
@@ -142,15 +205,40 @@ def fetch_command(prefix: Prefix, launcher: Sequence[str]) -> str:
 def _fetching(prefix: Prefix, *, launcher: Sequence[str]) -> Section:
     if prefix.native_host:
         return Section("The build host's configuration sets the fetch command.", {})
-    command = fetch_command(prefix, launcher)
     return Section(
-        "Fetch from upstream first, then from the distribution's source packages.",
-        {"FETCHCOMMAND": command, "RESUMECOMMAND": command, "GENTOO_MIRRORS": ""},
+        "Fetch from the checkout's mirrors, then from upstream, then from the distribution's"
+        " source packages.",
+        fetch_variables(prefix, launcher),
     )
+
+
+def _chosen_versions(prefix: Prefix) -> dict[str, str]:
+    """Return the chosen versions; in make.defaults they would add to those of the profile."""
+    variables = checkout_config.variables(prefix.repositories)
+    return {name: variables[name] for name in checkout_config.CHOSEN_VERSIONS if name in variables}
+
+
+def make_defaults(repositories: Sequence[Repository]) -> str:
+    """Return the text of the user's profile's make.defaults; empty if nothing applies.
+
+    The settings of package.use in the base profile override these, as they do there.
+    """
+    variables = checkout_config.variables(repositories)
+    variables = {"USE": variables["USE"]} if "USE" in variables else {}
+    heading = "# From the base profile of Flatcar's overlay. Use make.conf.user to override it.\n"
+    return f"{GENERATED}{heading}{assignments(variables)}" if variables else ""
+
+
+def fetch_variables(prefix: Prefix, launcher: Sequence[str]) -> dict[str, str]:
+    """Return the variables of fetching, the same for both roots and the build host."""
+    command = fetch_command(prefix, launcher)
+    mirrors = checkout_config.mirrors(prefix.repositories)
+    return {"FETCHCOMMAND": command, "RESUMECOMMAND": command, "GENTOO_MIRRORS": mirrors}
 
 
 def _own_variables(root: Root, *, launcher: Sequence[str]) -> Section:
     prefix = root.prefix
+    hooks = checkout_config.hooks(prefix.repositories)
     return Section(
         "Variables for this program's own ebuilds and hooks.",
         {
@@ -158,6 +246,8 @@ def _own_variables(root: Root, *, launcher: Sequence[str]) -> Section:
             "FLATCAR_PREFIX_LIBC": {"source": "built", "import": "imported"}.get(
                 prefix.bootstrap, ""
             ),
+            "FLATCAR_PREFIX_PROFILE": prefix.profile,
+            **({"FLATCAR_PREFIX_LOCALES": " ".join(prefix.locales)} if prefix.locales else {}),
             "FLATCAR_PREFIX_LOADER": f"/{prefix.board.loader}",
             "FLATCAR_PREFIX_TOOLCHAIN_CC": prefix.toolchain.cc,
             "FLATCAR_PREFIX_TOOLCHAIN_CXX": prefix.toolchain.cxx,
@@ -167,9 +257,12 @@ def _own_variables(root: Root, *, launcher: Sequence[str]) -> Section:
             "FLATCAR_PREFIX_TOOLCHAIN_LIBDIR": prefix.toolchain.multilib,
             "FLATCAR_PREFIX_RUN": shlex.join(launcher),
             "FLATCAR_PREFIX_STAGING": os.fspath(prefix.staging_dir),
+            "FLATCAR_PREFIX_VERIFY": "yes" if prefix.binhosts and prefix.verify_binhosts else "no",
+            SWITCH: "yes" if prefix.confined else "no",
             # A trial prefix may lack parts of a self-contained one, such as a shell.
             "FLATCAR_PREFIX_QA": "warn" if prefix.bootstrap == "import" else "error",
             **({"FLATCAR_PREFIX_QA_CHECK": qa_check(root)} if prefix.native_host else {}),
+            **({"FLATCAR_PREFIX_BOARD_HOOKS": os.fspath(hooks)} if hooks else {}),
         },
     )
 
@@ -182,14 +275,24 @@ def qa_check(root: Root) -> str:
 def make_conf_user(root: Root) -> str:
     """Return the initial text of make.conf.user of ``root``."""
     if root.kind == "staging":
-        where, example = "make.conf of both roots sources it, e.g.", 'USE="${USE} static-libs"'
+        where, example = "make.conf of both roots sources it.", 'USE="${USE} static-libs"'
     else:
-        where = "make.conf sources it\n# behind staging's, for what is to differ in final, e.g."
+        where = "make.conf of final sources it after staging's."
         example = 'INSTALL_MASK="/usr/share/doc"'
     return (
-        f"# Yours: flatcar-prefix never rewrites this file; {where}\n# {example}\n"
+        "# Your own settings. flatcar-prefix never rewrites this file.\n"
+        f"# {where} Examples:\n# {example}\n"
         '# EMERGE_DEFAULT_OPTS="--verbose"\n'
-        f"# To those, make.conf adds {EMERGE_DEFAULT_OPTS[root.kind]}.\n"
+        f"# make.conf appends {EMERGE_DEFAULT_OPTS[root.kind]} to these options.\n"
+    )
+
+
+def alternatives_env() -> str:
+    """Return the text of the file in ``env`` for packages of app-alternatives."""
+    return (
+        f"{GENERATED}# Packages such as app-arch/gzip create links that no package owns. Their\n"
+        "# app-alternatives package replaces them, and Portage would print a page about each.\n"
+        'COLLISION_IGNORE="*/bin/* */man/*"\n'
     )
 
 

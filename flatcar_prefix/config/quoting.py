@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Section:
-    """Variables that belong together, and why they are there."""
+    """Related variables, and a comment that explains them."""
 
     comment: str
     variables: Mapping[str, str | Sequence[str]]
@@ -18,11 +18,11 @@ class Section:
 def quote(value: str) -> str:
     """Return ``value`` so that ``portage.util.getconfig`` reads it back unchanged.
 
-    getconfig splits with shlex and then runs ``varexpand`` over what shlex has
-    unquoted, so two languages are written at once: backslashes and dollars for
-    varexpand, which keeps quotes but lets single ones switch expansion off, and
-    double quotes for shlex around it all. Raise ``ValueError`` for line ends and NUL,
-    which cannot be quoted.
+    getconfig splits the file with shlex, then runs ``varexpand`` on each unquoted value.
+    The result therefore has two layers of quoting. The inner one escapes backslashes and
+    dollars for varexpand, which keeps quotes and does not expand between single quotes. The
+    outer one is double quotes for shlex. Raise ``ValueError`` for line ends and NUL, which
+    cannot be quoted.
     """
     if any(c in value for c in "\n\r\0"):
         raise ValueError(f"{value!r} cannot be written to make.conf")

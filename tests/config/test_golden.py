@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The whole text of every generated file, for each board, as a file to read and to review.
+"""The complete text of every generated file, for each board, for review.
 
-``pytest --update-golden tests/config/test_golden.py`` writes what is generated now.
+``pytest --update-golden tests/config/test_golden.py`` writes the present texts.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ from machine import CHECKOUT
 
 from flatcar_prefix.boards import BOARDS, board
 from flatcar_prefix.config import build_host, make_conf
+from flatcar_prefix.config.helpers import bashrc
+from flatcar_prefix.config.machine_packages import Package
 from flatcar_prefix.config.root import config_files, shared
 from flatcar_prefix.prefix.environment import repository_variables
 from flatcar_prefix.prefix.model import Prefix, Toolchain
+from flatcar_prefix.prefix.record import from_record, to_record
 from flatcar_prefix.prefix.repository import Repository, repos_conf
 from flatcar_prefix.toolchain import find as toolchains
 from flatcar_prefix.toolchain.tools import HOST_TOOLS, Layout, tool_scripts
@@ -29,7 +32,7 @@ SCRIPTS = Path("/srv/scripts")
 
 
 def prefix_of(name: str) -> Prefix:
-    """Return a prefix in which nothing depends on the machine."""
+    """Return a prefix that does not depend on the machine."""
     the_board = board(name)
     triplet = the_board.host_triplets[0]
     return Prefix(
@@ -66,7 +69,7 @@ def prefix_of(name: str) -> Prefix:
 
 
 def generated(prefix: Prefix) -> dict[str, str]:
-    """Return every generated text, by where it goes to."""
+    """Return every generated text, by its path."""
     texts: dict[str, str] = {}
     for root in (prefix.staging, prefix.final):
         files = config_files(root, jobs=8, launcher=LAUNCHER, features=FEATURES)
@@ -76,10 +79,16 @@ def generated(prefix: Prefix) -> dict[str, str]:
         for name, target in shared(root).items():
             texts[f"{root.config_dir}/{name}"] = f"-> {target}\n"
     host = prefix.host_dir / "etc/portage"
-    texts[f"{host}/make.conf"] = build_host.host_make_conf(prefix, features=FEATURES)
-    texts[f"{host}/repos.conf"] = repos_conf(prefix.repositories, main_repo=prefix.main_repo)
-    provided = {"dev-lang/perl": "5.36.0", "dev-build/make": "4.3"}
-    texts[f"{host}/profile/package.provided"] = build_host.package_provided(provided)
+    texts[f"{host}/make.conf"] = build_host.host_make_conf(
+        prefix, features=FEATURES, python="3.11", launcher=LAUNCHER
+    )
+    texts[f"{host}/repos.conf/00-flatcar-prefix"] = repos_conf(
+        prefix.repositories, main_repo=prefix.main_repo
+    )
+    provided = (Package("dev-lang/perl", "5.36.0", "0/5.36"), Package("dev-build/make", "4.3", "0"))
+    texts[f"{host}/profile/package.provided/00-flatcar-prefix"] = build_host.package_provided(
+        provided
+    )
     gcc = Layout(Path("/usr/lib/gcc/x/12"), ("/usr/include/c++/12", "/usr/include/x/c++/12"))
     exec_prefix = f"{prefix.tools_dir.parent}/gcc/lib/gcc/"
     for name, text in sorted(tool_scripts(prefix, gcc, exec_prefix).items()):
@@ -88,12 +97,14 @@ def generated(prefix: Prefix) -> dict[str, str]:
 
 
 def as_one(texts: dict[str, str]) -> str:
-    """Return all texts in one; what is copied from elsewhere is named rather than repeated."""
+    """Return all texts in one; for a copied file, name the original instead of the text."""
     helpers = {
         path.read_text(): path.relative_to(CHECKOUT)
         for path in sorted((CHECKOUT / "eclass-helpers").rglob("*"))
         if path.is_file()
     }
+    # With its list of variables, which test_helpers.py looks at.
+    helpers[bashrc()] = Path("eclass-helpers/bashrc")
     parts = []
     for name, text in texts.items():
         body = f"(the same as {helpers[text]})\n" if text in helpers else text
@@ -103,7 +114,7 @@ def as_one(texts: dict[str, str]) -> str:
 
 @pytest.fixture
 def no_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every program is found, at the place where Debian has it; no name but GNU's own is."""
+    """Find every program at Debian's path, and only under GNU's own name."""
     missing = set(HOST_TOOLS)
 
     def which(name: str, *_args: object, **_options: object) -> str | None:
@@ -149,3 +160,11 @@ def test_a_build_host_of_another_checkout_keeps_its_own_repositories(
     assert other == {}
     foreign = replace(prefix, native_host=False)
     assert "PORTAGE_REPOSITORIES" not in foreign.staging.environment()
+
+
+def test_locales_are_in_the_record_and_in_make_conf() -> None:
+    names = ("de_DE.UTF-8", "sr_RS.UTF-8@latin")
+    prefix = replace(prefix_of("amd64-usr"), locales=names)
+    text = make_conf.make_conf(prefix.staging, jobs=2, launcher=LAUNCHER)
+    assert f'FLATCAR_PREFIX_LOCALES="{" ".join(names)}"\n' in text
+    assert from_record(to_record(prefix)).locales == names

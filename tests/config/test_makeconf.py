@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What is written to make.conf and repos.conf is what Portage reads back."""
+"""Portage reads the written values of make.conf and repos.conf back."""
 
 from __future__ import annotations
 
