@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Called by the emerge wrapper: ``<staging directory> [--stage|--install|...] [argument ...]``."""
+"""The emerge wrapper runs this: ``<staging directory> [--stage|--install|...] [argument ...]``."""
 
 import sys
 

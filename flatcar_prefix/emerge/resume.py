@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``--resume`` for two roots: which of them was stopped, and what the other is to do then.
+"""``--resume`` for two roots: find the root that stopped, and continue in the other one.
 
-Portage keeps a list of what is left in each root's ``mtimedb``. A call that has failed in
-staging never came to final; one that has failed in final is done with staging.
+Portage keeps a list of the remaining packages in each root's ``mtimedb``. A call that failed
+in staging did not start in final. A call that failed in final is complete in staging.
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ LISTS = ("resume", "resume_backup")
 OF_ONE_CALL = frozenset(
     {"--ask", "--color", "--pretend", "--resume", "--skipfirst", "--tree", "--buildpkg"}
 )
-"""Options that final does not have from the call that is resumed."""
+"""Options that final does not take from the resumed call."""
 
 
 @dataclass(frozen=True)
 class Resumed:
-    """An earlier call that is gone on with."""
+    """An earlier call that ``--resume`` continues."""
 
     favorites: tuple[str, ...]
     opts: Mapping[str, Any]
 
     def hand_on(self, staging: OneRoot, final: OneRoot) -> bool:
-        """Let ``final`` do its part of that call; its own options come first.
+        """Set the options and packages of ``final`` to its part of the earlier call.
 
-        What ``staging`` was told to skip is not asked of final. False when nothing is left.
+        Options of ``final`` override those of the earlier call. Packages that ``staging``
+        skipped are left out. Return False if no package is left.
         """
         old = {k: v for k, v in self.opts.items() if k not in which_roots.JUDGED_BY_EBUILDS}
         opts = {
@@ -52,7 +53,7 @@ class Resumed:
 
 
 def stopped(roots: Sequence[OneRoot]) -> OneRoot | None:
-    """Return the root in which the latest call was stopped; None when no call was."""
+    """Return the root in which the latest call stopped; None if no call stopped."""
     for name in LISTS:
         for root in roots:
             if _entry(root, name):
@@ -61,12 +62,12 @@ def stopped(roots: Sequence[OneRoot]) -> OneRoot | None:
 
 
 def of(one: OneRoot) -> Resumed | None:
-    """Return the call that ``--resume`` would go on with in this root, or None."""
+    """Return the call that ``--resume`` would continue in this root, or None."""
     entry = _entry(one, LISTS[0]) or _entry(one, LISTS[1])
     if not entry:
         return None
     opts = entry.get("myopts") or {}
-    # Lists were written by old versions of Portage, which still reads them.
+    # Old versions of Portage wrote a list; new ones still read it.
     opts = opts if isinstance(opts, dict) else dict.fromkeys(opts, True)
     return Resumed(tuple(map(str, entry.get("favorites") or ())), opts)
 
@@ -77,7 +78,7 @@ def _entry(one: OneRoot, name: str) -> dict[str, Any]:
 
 
 def _has(one: OneRoot, word: str) -> bool:
-    """Return whether a set, or what the root has or is planned to have, is meant by ``word``."""
+    """Return whether ``word`` is a set, or an atom of an installed or planned package."""
     from portage.dep import Atom, match_from_list
 
     if word.startswith("@"):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Whether final is about to get what staging has.
+"""Check that final's plan has the versions that staging has.
 
-Final decides by itself, from the binary packages there are. One that is gone, or one of a
-version that staging has no more, would make the roots differ without a word.
+Portage plans final from the existing binary packages. If one is missing, or is of a version
+that staging has replaced, the roots would differ without a message.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from flatcar_prefix.portage_api.depgraph import Plan
 
 
 def check(staging: OneRoot, final: OneRoot, plan: Plan) -> None:
-    """Raise :class:`PrefixError` when ``plan``, final's, has another version than staging."""
+    """Raise :class:`PrefixError` if ``plan``, final's, has another version than staging."""
     for found, wanted in differences(staging, plan):
         raise PrefixError(
-            f"final would have {found}, and staging has {wanted}",
+            f"final would install {found}, but staging has {wanted}",
             hint=_what_to_do(final, found, wanted),
         )
 
 
 def differences(staging: OneRoot, plan: Plan) -> Iterator[tuple[str, str]]:
-    """Yield what final would have, each with what staging has in its slot.
+    """Yield final's planned package and staging's package of each slot where they differ.
 
-    Of what final has already, that is what the call asks for.
+    A package that final already has counts only if the call requests it.
     """
     built = staging.plan.merges if staging.plan is not None else {}
     for package in plan.packages:
@@ -44,10 +44,10 @@ def _what_to_do(final: OneRoot, found: str, wanted: str) -> str:
     prefix = final.root.prefix
     if not final.bintree.dbapi.match(f"={wanted}"):
         wrapper = prefix.wrapper("emerge").path.name
-        return f"Make a binary package of it: {wrapper} --stage --oneshot ={wanted}"
+        return f"Build a binary package of {wanted}: {wrapper} --stage --oneshot ={wanted}"
     if (vercmp(cpv_getversion(found), cpv_getversion(wanted)) or 0) > 0:
         return f"Mask ={found} in {prefix.staging.config_dir}/package.mask, for both roots."
     return (
-        f"See what {final.root.config_dir} has for final alone; with --install as first argument,"
-        " nobody compares."
+        f"Check the settings for final alone in {final.root.config_dir}, or give --install as the"
+        " first argument to skip this check."
     )

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a call of emerge means for a prefix's two roots.
+"""Choose the roots that a call of emerge acts on.
 
-What is asked for is told apart by Portage's own option parser
-(``emerge_calls.parse_options``), after EMERGE_DEFAULT_OPTS have been put in front, so that
-short options, their combinations and defaults mean what they mean to emerge.
+Portage's own option parser (``emerge_calls.parse_options``) reads EMERGE_DEFAULT_OPTS and the
+arguments. Short options, their combinations and defaults therefore have emerge's meaning.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Any
 from flatcar_prefix.errors import UsageError
 
 WORDS = {"--stage": "staging", "--install": "final", "--staging": "staging", "--final": "final"}
-"""First arguments that ask for one root."""
+"""First arguments that choose one root."""
 
 
 EARLY_ACTIONS = frozenset({"help", "moo", "status"})
@@ -26,14 +25,22 @@ REPOSITORY_ACTIONS = frozenset({"sync", "regen", "metadata"})
 """Actions on repositories, which both roots share."""
 
 STAGING_ONLY_OPTIONS = ("--fetchonly", "--fetch-all-uri", "--buildpkgonly")
-"""Options after which there is nothing to install."""
+"""Options with which emerge installs nothing."""
 
 JUDGED_BY_EBUILDS = (
     "--newuse", "--changed-use", "--reinstall", "--newrepo", "--changed-deps", "--changed-slot",
+    "--usepkg-exclude", "--usepkg-include", "--usepkg-exclude-live",
 )  # fmt: skip
-"""Options that ask for what no longer fits its ebuild or the USE flags to be built again.
-In final, where they would refuse what staging has built just now, they mean nothing:
-what was built again replaces what is there (``--rebuilt-binaries``)."""
+"""Options that rebuild packages which no longer match their ebuild or the USE flags, or that
+build packages instead of using binary packages.
+Final ignores them, because with them Portage would reject staging's new binary packages.
+``--rebuilt-binaries`` installs rebuilt packages in final."""
+
+FROM_BINHOSTS = ("--getbinpkg", "--getbinpkgonly", "--getbinpkg-exclude", "--getbinpkg-include")
+"""Options that final ignores: it installs the packages that staging has built or fetched."""
+
+ALWAYS_IN_FINAL = {"--usepkg": True, "--usepkgonly": True, "--getbinpkg": False}
+"""Options of final that no argument turns off: final never builds."""
 
 ROOT_OPTIONS = {
     "--root": "ROOT",
@@ -45,7 +52,7 @@ ROOT_OPTIONS = {
 
 @dataclass(frozen=True)
 class Call:
-    """A call of the wrapper: which root was asked for, and what is left for emerge."""
+    """A call of the wrapper: the word that chooses a root, and the arguments for emerge."""
 
     word: str | None
     args: tuple[str, ...]
@@ -54,19 +61,19 @@ class Call:
 
     @property
     def only(self) -> str | None:
-        """The one root that was asked for, or None."""
+        """The one root that the call chooses, or None."""
         return WORDS[self.word] if self.word else None
 
 
 def split_word(argv: Sequence[str], *, defaults: str = "") -> Call:
-    """Return the call, its first argument taken off when that names a root.
+    """Return the call, without its first argument if that chooses a root.
 
-    :class:`UsageError` when it stands elsewhere.
+    Raise :class:`UsageError` if a later argument chooses a root.
     """
     for late in WORDS.keys() & set(argv[1:]):
         raise UsageError(
             f"{late} is not the first argument",
-            hint=f"Only there it chooses a root: {late} {shlex.join(a for a in argv if a != late)}",
+            hint=f"Put it first: {late} {shlex.join(a for a in argv if a != late)}",
         )
     word = argv[0] if argv and argv[0] in WORDS else None
     return Call(word, tuple(argv[1:] if word else argv), defaults)
@@ -77,20 +84,20 @@ def roots(
 ) -> tuple[str, ...]:
     """Return the roots that this call acts on, in order.
 
-    ``action``, ``opts`` and ``arguments`` are what Portage's parser made of it.
-    :class:`UsageError` when an option names a root of its own.
+    ``action``, ``opts`` and ``arguments`` are the result of Portage's parser.
+    Raise :class:`UsageError` if an option sets another root.
     """
     for option, variable in ROOT_OPTIONS.items():
         if option in opts:
             raise UsageError(
                 f"{option} cannot be used here: the wrapper sets {variable}",
-                hint="Leave it out; --staging or --final as first argument chooses a root.",
+                hint=f"Omit {option}; the first argument --staging or --final chooses a root.",
             )
     kind = "deselect" if "--deselect" in opts and opts["--deselect"] != "n" else action
     if kind in REPOSITORY_ACTIONS:
         return ("staging",)
     if kind == "search" or "--search" in opts:
-        # Final knows binary packages only, and so would not find what can be built.
+        # Final searches binary packages only, not the packages that staging can build.
         return (call.only or "staging",)
     if kind is not None or "--list-sets" in opts:
         return (call.only or "final",)
@@ -102,13 +109,21 @@ def roots(
     return ("staging", "final")
 
 
+def building_all(opts: dict[str, Any]) -> list[str]:
+    """Let staging build a binary package of each package, for final; return the omitted options."""
+    dropped = ["--buildpkg=n"] if opts.get("--buildpkg") == "n" else []
+    dropped += ["--buildpkg-exclude"] if opts.pop("--buildpkg-exclude", None) else []
+    opts["--buildpkg"] = True
+    return dropped
+
+
 def resumes(opts: Mapping[str, Any]) -> bool:
-    """Return whether the call goes on with an earlier one; ``--skipfirst`` alone does, too."""
+    """Return whether the call continues an earlier one; ``--skipfirst`` alone also does."""
     return "--resume" in opts or "--skipfirst" in opts
 
 
 def build_only_dropped(args: Sequence[str], parsed: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the arguments for final: without what only means something where one builds."""
+    """Return the arguments for final; turn ``--ask`` and ``--with-bdeps`` off."""
     extra = ["--ask=n"] if "--ask" in parsed else []
     if "--with-bdeps" in parsed:
         extra.append("--with-bdeps=n")

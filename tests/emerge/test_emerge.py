@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What each call of ``emerge-prefix-<name>-<board>`` does to the two roots.
+"""The effect of each call of ``emerge-prefix-<name>-<board>`` on the two roots.
 
-Real packages, with sources in ``files/`` or none at all, built by the real Portage.
+The real Portage builds real packages, with sources in ``files/`` or without sources.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ src_compile() {
 
 
 def state(prefix: InUse, *kinds: str) -> dict[str, str]:
-    """Return all that is installed, and what was asked for, in each root."""
+    """Return the installed packages and the world file of each root."""
     places = [
         directory
         for kind in kinds
@@ -62,9 +62,16 @@ def state(prefix: InUse, *kinds: str) -> dict[str, str]:
 
 
 def plan(text: str) -> list[str]:
-    """Return the lines of a plan."""
+    """Return the lines of a plan, without the build numbers of binary packages.
+
+    The wrapper plans for final what staging is about to build, which has no number yet.
+    """
     return [
-        line.strip() for line in text.splitlines() if re.match(r"\[(ebuild|binary|nomerge)", line)
+        re.sub(r"(-\d\S*)-\d+(?=::)", r"\1", line.strip())
+        if line.startswith("[binary")
+        else line.strip()
+        for line in text.splitlines()
+        if re.match(r"\[(ebuild|binary|nomerge)", line)
     ]
 
 
@@ -110,7 +117,7 @@ def with_dependencies(empty_prefix: InUse, overlay: Overlay) -> InUse:
 
 
 class TestDependencies:
-    """What is needed to run comes to final, what is needed to build does not."""
+    """Final gets run-time dependencies, but not build dependencies."""
 
     def test_all_that_is_needed_is_in_staging(self, with_dependencies: InUse) -> None:
         wanted = {"test-dep/app-1", "test-dep/run-1", "test-dep/headers-1", "test-dep/later-1"}
@@ -166,7 +173,7 @@ def failed(
 
 
 class TestFailure:
-    """A build that fails leaves final alone and says where to look."""
+    """A failed build does not change final, and its message names the log."""
 
     def test_the_exit_code_is_emerges(self, failed, empty_prefix: InUse) -> None:
         plain = empty_prefix.plain("staging", "emerge", "test-fail/bad")
@@ -192,6 +199,7 @@ class TestFailure:
         assert "test-fail/other-1" in empty_prefix.installed("staging")
         assert "test-fail/other-1" not in empty_prefix.installed("final")
 
+    @pytest.mark.e2e
     def test_resume_goes_on_in_staging_and_then_installs(
         self, failed, overlay, empty_prefix
     ) -> None:
@@ -213,6 +221,7 @@ class TestFailure:
         assert "installing into final" not in result.stdout
 
 
+@pytest.mark.e2e
 def test_a_change_of_use_flags_reaches_final(prefix: InUse, overlay: Overlay) -> None:
     overlay.ebuild(
         "test-use/flags-1",
@@ -239,12 +248,13 @@ def test_a_change_of_use_flags_reaches_final(prefix: InUse, overlay: Overlay) ->
     assert chosen() == {"no yes\n"}
     use.unlink()
     prefix.install("--oneshot", "test-use/flags")
-    assert chosen() == {"yes no\n"}, "the newest build is what is installed"
+    assert chosen() == {"yes no\n"}, "the newest build is installed"
     assert len(prefix.binaries("test-use/flags-1")) == 3
     prefix.install("--oneshot", "test-use/flags", env={"USE": "-alpha"})
     assert chosen() == {"no no\n"}
 
 
+@pytest.mark.e2e
 def test_slots_live_side_by_side_in_both_roots(prefix: InUse, overlay: Overlay) -> None:
     overlay.ebuild("test-slot/lib-1.5", slot="1")
     overlay.ebuild("test-slot/lib-2.5", slot="2")
@@ -259,6 +269,7 @@ def test_slots_live_side_by_side_in_both_roots(prefix: InUse, overlay: Overlay) 
     assert "test-slot/lib-1.5" in prefix.installed("staging")
 
 
+@pytest.mark.e2e
 def test_an_update_replaces_in_both_roots(imported_prefix: InUse, overlay: Overlay) -> None:
     prefix = imported_prefix
     overlay.ebuild("test-up/lib-1")
@@ -285,8 +296,9 @@ def machine_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Machine:
     return Machine(tmp_path_factory.mktemp("fresh") / "machine")
 
 
+@pytest.mark.e2e
 class TestAfterSetUp:
-    """The bootstrap's packages are what the two roots' @system says: no more, no less."""
+    """The packages of the bootstrap are exactly the two roots' @system."""
 
     @pytest.mark.parametrize("words", [(), ("--staging",), ("--final",)])
     def test_there_is_nothing_to_update(self, set_up: InUse, words: tuple[str, ...]) -> None:
@@ -335,7 +347,7 @@ def stocked(empty_prefix: InUse, overlay: Overlay) -> InUse:
 
 
 class TestRemoval:
-    """Removing acts on final, and on staging only when that is asked for."""
+    """Removal acts on final, and on staging only if the call chooses it."""
 
     def test_unmerge_acts_on_final(self, stocked: InUse) -> None:
         stocked.install("--unmerge", "test-rm/one", env={"CLEAN_DELAY": "0"})
@@ -401,11 +413,12 @@ class TestOneRootOnly:
         what, to_do = result.stderr.splitlines()[-2:]
         assert what == " * there is no binary package of test-one/unbuilt"
         wrapper = prefix.wrapper("emerge").name
-        assert to_do == f" * Build what is missing: {wrapper} --stage test-one/unbuilt"
+        assert to_do == f" * Build the missing packages: {wrapper} --stage test-one/unbuilt"
         assert state(prefix, "staging", "final") == before
         prefix.install(*to_do.partition(f"{wrapper} ")[2].split())
         prefix.install("--install", "test-one/unbuilt")
 
+    @pytest.mark.e2e
     def test_so_is_the_missing_binary_package_of_a_dependency(self, prefix, overlay) -> None:
         overlay.ebuild("test-one/dep-1")
         overlay.ebuild("test-one/app-1", rdepend="test-one/dep")
@@ -455,6 +468,14 @@ class TestPretend:
         assert [line.count("test-pre/short-1") for line in plan(result.stdout)] == [1, 1]
         assert state(prefix, "staging", "final") == before
 
+    def test_a_package_with_user_patches_is_shown_in_both(self, prefix, overlay) -> None:
+        overlay.ebuild("test-pre/patched-1")
+        patches = prefix.config("staging") / "patches/test-pre/patched"
+        patches.mkdir(parents=True)
+        (patches / "fix.patch").write_text("--- a\n+++ b\n")
+        result = prefix.install("--pretend", "test-pre/patched")
+        assert [line.count("test-pre/patched-1") for line in plan(result.stdout)] == [1, 1]
+
     def test_of_one_root_when_one_is_asked_for(self, prefix: InUse, overlay: Overlay) -> None:
         overlay.ebuild("test-pre/half-1")
         assert len(plan(prefix.install("--stage", "-p", "test-pre/half").stdout)) == 1
@@ -470,6 +491,7 @@ class TestPretend:
         assert len(plan(result.stdout)) == 2
         assert state(prefix, "staging", "final") == before
 
+    @pytest.mark.e2e
     def test_emerge_default_opts_of_the_caller_never_make_final_build(
         self, prefix, overlay
     ) -> None:
@@ -486,7 +508,7 @@ class TestPretend:
 def in_a_terminal(
     prefix: InUse, args: list[str], answer: str, *, question: str = "[Yes/No]"
 ) -> tuple[int, str]:
-    """Run emerge on a terminal of its own; type ``answer`` at each question."""
+    """Run emerge on a separate terminal; type ``answer`` at each question."""
     master, slave = pty.openpty()
     child = subprocess.Popen(
         [prefix.wrapper("emerge"), *args, "--color=n"],
@@ -552,7 +574,7 @@ class TestAsk:
 
 
 class TestQuestions:
-    """What only asks is done once, in the root that was asked for."""
+    """A query runs once, in the chosen root."""
 
     def test_info_is_of_final_unless_staging_is_asked_for(self, prefix: InUse) -> None:
         for words, kind in (((), "final"), (("--staging",), "staging"), (("--final",), "final")):
@@ -588,6 +610,7 @@ class TestQuestions:
         assert (result.returncode, result.stdout) == (plain.returncode, plain.stdout)
 
 
+@pytest.mark.e2e
 def test_a_package_of_an_overlay_overrides_the_main_repositorys(machine: Machine) -> None:
     low = Overlay(machine.base / "low", "low")
     high = Overlay(machine.base / "high", "high")
@@ -602,6 +625,7 @@ def test_a_package_of_an_overlay_overrides_the_main_repositorys(machine: Machine
         assert (vdb / "test-over/other-1/repository").read_text() == "low\n"
 
 
+@pytest.mark.e2e
 def test_a_set_of_the_users_own_can_be_an_argument(prefix: InUse, overlay: Overlay) -> None:
     overlay.ebuild("test-set/a-1")
     overlay.ebuild("test-set/b-1")
@@ -666,8 +690,9 @@ def compiled(imported_prefix: InUse, overlay: Overlay) -> InUse:
     return imported_prefix
 
 
+@pytest.mark.e2e
 class TestCompiled:
-    """Programs that link: what the wrapper builds is what plain emerge builds."""
+    """Programs that link: the wrapper and plain emerge build the same files."""
 
     @pytest.mark.needs_namespaces
     def test_a_program_runs_where_nothing_but_final_exists(self, compiled: InUse) -> None:
@@ -717,15 +742,15 @@ class TestCompiled:
 
     @staticmethod
     def facts(vdb: Path) -> dict[str, str]:
-        """Return what the installed package says of how it was compiled."""
+        """Return the installed package's record of its compilation."""
         names = "CBUILD CC CFLAGS CHOST CXX EPREFIX FEATURES KEYWORDS LDFLAGS RDEPEND USE PROVIDES REQUIRES"
         found = {name: vdb / name for name in names.split()}
-        # Portage writes some of them in no order.
+        # Portage does not sort the words of some values.
         return {n: " ".join(sorted(p.read_text().split())) for n, p in found.items() if p.exists()}
 
 
 def test_one_interpreter_does_both_halves(prefix: InUse, overlay: Overlay) -> None:
-    """Portage is loaded once: the repeat of a call that has nothing to do starts one Python."""
+    """Portage is loaded once: a repeated call without work starts one Python."""
     overlay.ebuild("test-fast/it-1")
     prefix.install("test-fast/it")
     trace = prefix.machine.base / "trace"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What keeps the two roots of a prefix together: versions, calls that were stopped, failures."""
+"""Both roots of a prefix stay consistent: versions, interrupted calls, failures."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import pytest
 from machine import InUse, Machine, Overlay
 from test_emerge import FAILING, in_a_terminal, plan, state
 
-pytestmark = pytest.mark.needs_root
+pytestmark = [pytest.mark.e2e, pytest.mark.needs_root]
 
 REFUSING = """
 pkg_preinst() {
 	[[ ! -e ${EROOT}/refuse ]] || die "this root refuses"
 }
 """
-"""Fails to be installed where a file says so."""
+"""A package whose installation fails in a root with a certain file."""
 
 
 @pytest.fixture
 def prefix(empty_prefix: InUse) -> Iterator[InUse]:
-    """A prefix whose user's files are gone again afterwards."""
+    """A prefix; the user's files in it are removed afterwards."""
     yield empty_prefix
     for kind in ("staging", "final"):
         for mine in empty_prefix.config(kind).glob("package.*/mine"):
@@ -37,15 +37,16 @@ def write(prefix: InUse, kind: str, name: str, text: str) -> None:
 
 
 def installed(prefix: InUse, package: str) -> list[set[str]]:
-    """Return the versions of a package that staging and final have."""
+    """Return staging's and final's versions of a package."""
     return [
         {cpv for cpv in prefix.installed(kind) if cpv.rpartition("-")[0] == package}
         for kind in ("staging", "final")
     ]
 
 
+@pytest.mark.e2e
 class TestVersions:
-    """Final gets what staging has, or the call says that it would not."""
+    """Final gets staging's versions, or the call fails with a message."""
 
     def test_a_keyword_in_staging_holds_for_final(self, prefix: InUse, overlay: Overlay) -> None:
         overlay.ebuild("test-same/key-1")
@@ -72,7 +73,7 @@ class TestVersions:
         assert "Traceback" not in result.stdout + result.stderr
         if option != "--pretend":
             what, to_do = result.stderr.splitlines()[-2:]
-            assert what == " * final may not install its binary package of test-same/masked"
+            assert what == " * the binary package of test-same/masked is masked in final"
             assert str(prefix.config("staging")) in to_do
 
     def test_going_back_is_not_a_matter_of_staging_alone(self, prefix, overlay) -> None:
@@ -85,7 +86,9 @@ class TestVersions:
             result = prefix.emerge(*options, "test-same/back")
             assert result.returncode == 1, options
             what, to_do = result.stderr.splitlines()[-2:]
-            assert what == " * final would have test-same/back-2, and staging has test-same/back-1"
+            assert (
+                what == " * final would install test-same/back-2, but staging has test-same/back-1"
+            )
             assert "Mask =test-same/back-2 in " in to_do
             assert state(prefix, "final") == before
         write(prefix, "staging", "package.mask", "=test-same/back-2")
@@ -96,12 +99,13 @@ class TestVersions:
         self, prefix, overlay
     ) -> None:
         overlay.ebuild("test-same/old-1")
-        prefix.install("test-same/old")
+        prefix.install("--stage", "test-same/old")
         overlay.ebuild("test-same/old-2")
-        result = prefix.emerge("--buildpkg=n", "test-same/old")
+        prefix.install("--stage", "--buildpkg=n", "test-same/old")
+        result = prefix.emerge("--noreplace", "test-same/old")
         assert result.returncode == 1
         what, to_do = result.stderr.splitlines()[-2:]
-        assert what == " * final would have test-same/old-1, and staging has test-same/old-2"
+        assert what == " * final would install test-same/old-1, but staging has test-same/old-2"
         prefix.install(*to_do.partition(f"{prefix.wrapper('emerge').name} ")[2].split())
         prefix.install("test-same/old")
         assert installed(prefix, "test-same/old") == [{"test-same/old-2"}] * 2
@@ -118,7 +122,7 @@ class TestVersions:
 
 
 class TestResume:
-    """``--resume`` goes on where the call was stopped, be it in staging or in final."""
+    """``--resume`` continues in the root in which the call stopped."""
 
     def test_in_final(self, prefix: InUse, overlay: Overlay) -> None:
         overlay.ebuild("test-res/first-1")
@@ -181,7 +185,7 @@ class TestResume:
 
 
 class TestWhatIsSaidToHaveFailed:
-    """Building has failed when a package has, and its log is the one that is named."""
+    """The message about a failed build names the log of the failed package."""
 
     @pytest.fixture(autouse=True)
     def a_strangers_log(self, prefix: InUse) -> None:
@@ -217,7 +221,7 @@ class TestWhatIsSaidToHaveFailed:
 
 
 class TestOnlydeps:
-    """``--onlydeps`` brings to final what the package needs to run, and not the package."""
+    """``--onlydeps`` installs the run-time dependencies into final, but not the package."""
 
     def test_what_is_needed_to_run_comes_to_final(self, prefix: InUse, overlay: Overlay) -> None:
         overlay.ebuild("test-only/headers-1")
@@ -236,7 +240,7 @@ class TestOnlydeps:
 
 
 class TestWhatIsNotThereYet:
-    """``--pretend`` shows final's plan before anything is built."""
+    """``--pretend`` shows final's plan without a build."""
 
     def test_a_program_that_is_wanted_when_installing_will_be_on_the_build_host(
         self, prefix: InUse, overlay: Overlay
