@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""equery: questions about a prefix's packages, for machines without gentoolkit.
+"""equery: queries about a prefix's packages, for machines without gentoolkit.
 
-One module answers one query. The command line, the output and the exit codes are those of
-gentoolkit's ``equery``; what differs on purpose stands in ``docs/equery.md``.
+Each query has its own module. The command line, the output and the exit codes are those of
+gentoolkit's ``equery``; ``docs/equery.md`` lists the intended differences.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ def main(
     stdout: TextIO | None = None,
     stderr: TextIO | None = None,
 ) -> int:
-    """Answers the query that ``argv`` (without the program's name) asks; returns the exit code.
+    """Run the query in ``argv`` (without the program's name) and return the exit code.
 
-    ``env`` says which root is meant, as it does for Portage: ``ROOT``, ``SYSROOT``, ``EPREFIX``
-    and ``PORTAGE_CONFIGROOT``, or none of them for an ordinary native prefix. Default: the
-    process's own.
+    ``env`` selects the root, as for Portage: ``ROOT``, ``SYSROOT``, ``EPREFIX`` and
+    ``PORTAGE_CONFIGROOT``, or none of them for an ordinary native prefix. The default is the
+    environment of the process.
     """
-    import os
     import sys
 
+    from flatcar_prefix import environ
     from flatcar_prefix.equery.cli import run
 
     return run(
         argv,
-        env=os.environ if env is None else env,
+        env=environ.variables() if env is None else env,
         stdout=sys.stdout if stdout is None else stdout,
         stderr=sys.stderr if stderr is None else stderr,
     )

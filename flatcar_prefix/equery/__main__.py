@@ -19,7 +19,7 @@ def _run() -> int:
 
     signal.signal(signal.SIGINT, _interrupted)
     signal.signal(signal.SIGTERM, _interrupted)
-    # As any filter: when the reader goes away, so does the query, without a message.
+    # Exit without a message if the reader closes the pipe, as other filters do.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
     from flatcar_prefix.equery import main
@@ -32,8 +32,8 @@ def _run() -> int:
 
 
 if __name__ == "__main__":
-    # A query lives for a tenth of a second, most of it imports: collecting garbage while it
-    # does and taking the modules down one by one at the end would be a fifth of that.
+    # A query takes a tenth of a second, mainly for imports. Garbage collection and the
+    # teardown of the modules would take a fifth of this time.
     gc.disable()
     gc.freeze()
     code = _run()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # ruff: noqa: PTH110
-# Paths are strings here, as Portage has them; pathlib costs a query time.
-"""Which keywords there are and how they rank, by the main repository's profiles."""
+# Paths are strings, as in Portage; importing pathlib takes time.
+"""The keywords of the main repository, and their order by its profiles."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 _RANKS = {"stable": 0, "dev": 1, "exp": 2}
 _UNRANKED = 99
-# Which architectures have no stable keywords, for a repository without arches.desc (GLEP 72).
+# The architectures without stable keywords, for a repository without arches.desc (GLEP 72).
 _TESTING = frozenset({"alpha", "ia64", "m68k", "mips", "riscv"})
 
 
 class Arches(NamedTuple):
-    """Keywords in the order in which they are shown, and the standing of some."""
+    """The keywords in display order, and the stable and experimental ones."""
 
     shown: tuple[str, ...]
     stable: frozenset[str]
@@ -24,7 +24,10 @@ class Arches(NamedTuple):
 
 
 def load_arches(settings: Any, only: list[str], *, prefix: bool) -> Arches:
-    """Every keyword of the main repository, or `only` those; with `prefix`, prefixes' too."""
+    """Return the keywords of the main repository, or the keywords in `only`.
+
+    With `prefix`, include the keywords of prefixes.
+    """
     profiles = os.path.join(settings.repositories.mainRepoLocation() or "", "profiles")
     known = settings["PORTAGE_ARCHLIST"].split()
     wanted = [keyword for keyword in known if keyword in only] or known
@@ -33,7 +36,7 @@ def load_arches(settings: Any, only: list[str], *, prefix: bool) -> Arches:
     shown = [keyword for keyword in wanted if prefix or only or not is_prefix(keyword)]
 
     def order(keyword: str) -> tuple[bool, bool, int, int, list[str]]:
-        # Stable and development profiles rank alike.
+        # Stable and development profiles have the same rank.
         rank = max(_RANKS.get(status.get(keyword, ""), _UNRANKED) - 1, 0)
         parts = keyword.split("-")
         return is_prefix(keyword), keyword in testing, rank, len(parts), parts[::-1]
@@ -46,13 +49,13 @@ def load_arches(settings: Any, only: list[str], *, prefix: bool) -> Arches:
 
 
 def is_prefix(keyword: str) -> bool:
-    """Whether a keyword is a prefix's, as amd64-linux; amd64-fbsd was a system of its own."""
+    """Return whether a keyword is for prefixes, such as amd64-linux, but not amd64-fbsd."""
     parts = keyword.split("-")
     return len(parts) > 1 and parts[1] != "fbsd"
 
 
 def _profile_status(profiles: str) -> dict[str, str]:
-    """The best status that any profile of an architecture has."""
+    """Return the best status of each architecture's profiles in profiles.desc."""
     status: dict[str, str] = {}
     for words in _lines(os.path.join(profiles, "profiles.desc")):
         if len(words) != 3:
@@ -71,7 +74,7 @@ def _testing(profiles: str, known: Iterable[str]) -> set[str]:
 
 
 def _lines(path: str) -> Iterable[list[str]]:
-    """The words of each line that is not only a comment."""
+    """Yield the words of each line, without comments and empty lines."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             for line in file:

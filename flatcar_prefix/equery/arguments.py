@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Command lines: what a query takes, reading it, and explaining it."""
+"""Command lines: the options of a query, their parser, and help texts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _COLUMN = 25
 
 
 class Option(NamedTuple):
-    """One option; `value` names its argument, `help` is empty for those kept for old scripts."""
+    """One option; `value` names its argument. Compatibility options have an empty `help`."""
 
     name: str
     short: str = ""
@@ -25,14 +25,17 @@ HELP = Option("help", "h", "display this help message")
 
 
 class Given(dict[str, list[str]]):
-    """The options of one call by their long names, each with the arguments it was given."""
+    """The options of one call by long name, each with its arguments."""
 
     def last(self, name: str) -> str | None:
         return self[name][-1] if name in self else None
 
 
 def parse(options: Sequence[Option], args: Sequence[str]) -> tuple[Given, list[str]]:
-    """Options and operands, in any order, as getopt reads them; `BadOption` when it cannot."""
+    """Return the options and operands, parsed with `getopt.gnu_getopt`.
+
+    Raise `BadOption` if getopt rejects the arguments.
+    """
     from getopt import GetoptError, gnu_getopt
 
     short = "".join(o.short + (":" if o.value else "") for o in options if o.short)
@@ -49,7 +52,10 @@ def parse(options: Sequence[Option], args: Sequence[str]) -> tuple[Given, list[s
 
 
 def number(given: Given, name: str) -> int | None:
-    """The option's argument as a number, None without the option."""
+    """Return the option's argument as a number, or None without the option.
+
+    Raise `BadOption` if the argument is not a number.
+    """
     text = given.last(name)
     if text is None:
         return None
@@ -59,7 +65,7 @@ def number(given: Given, name: str) -> int | None:
 
 
 def describe(rows: Sequence[tuple[str, str]], screen: Screen) -> str:
-    """The two columns of a help text."""
+    """Return a help text with two columns."""
     return "\n".join(
         screen.fill(text, screen.emph(left.ljust(_COLUMN)), " " * _COLUMN) for left, text in rows
     )

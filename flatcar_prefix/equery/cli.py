@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Global options, and which module answers."""
+"""The global options, and the selection of the query's module."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from flatcar_prefix.equery.output import Screen
 from flatcar_prefix.equery.root import Target
 from flatcar_prefix.equery.session import Session
 
-# Name, the letter that stands for it, how the overview shows both, and what it answers.
+# The name, the short name, their form in the overview, and the description.
 QUERIES = (
-    ("belongs", "b", "(b)elongs", "which package FILES belong to"),
-    ("changes", "c", "(c)hanges", "what changed in PKG, by its ChangeLog or its repository"),
-    ("check", "k", "chec(k)", "whether PKG's files are as they were installed"),
-    ("depends", "d", "(d)epends", "which packages depend on ATOM"),
-    ("depgraph", "g", "dep(g)raph", "the tree of PKG's dependencies"),
-    ("files", "f", "(f)iles", "the files that PKG installed"),
-    ("has", "a", "h(a)s", "packages whose recorded KEY has a value"),
-    ("hasuse", "h", "(h)asuse", "packages that have a USE flag"),
-    ("keywords", "y", "ke(y)words", "PKG's keywords, by version and architecture"),
-    ("list", "l", "(l)ist", "packages that match PKG"),
-    ("meta", "m", "(m)eta", "PKG's metadata: maintainers, upstream, keywords"),
-    ("size", "s", "(s)ize", "the size of the files of PKG"),
-    ("uses", "u", "(u)ses", "PKG's USE flags, set and unset"),
-    ("which", "w", "(w)hich", "the ebuild that would be used for PKG"),
+    ("belongs", "b", "(b)elongs", "list the packages that own FILES"),
+    ("changes", "c", "(c)hanges", "show the changes of PKG from its ChangeLog or git history"),
+    ("check", "k", "chec(k)", "compare the files of PKG with the VDB"),
+    ("depends", "d", "(d)epends", "list the packages that depend on ATOM"),
+    ("depgraph", "g", "dep(g)raph", "show the dependency tree of PKG"),
+    ("files", "f", "(f)iles", "list the files that PKG installed"),
+    ("has", "a", "h(a)s", "list the packages that have a value in the metadata KEY"),
+    ("hasuse", "h", "(h)asuse", "list the packages that have a USE flag"),
+    ("keywords", "y", "ke(y)words", "show the keywords of PKG by version and architecture"),
+    ("list", "l", "(l)ist", "list the packages that match PKG"),
+    ("meta", "m", "(m)eta", "show the metadata of PKG: maintainers, upstream, keywords"),
+    ("size", "s", "(s)ize", "show the size of the files of PKG"),
+    ("uses", "u", "(u)ses", "show the USE flags of PKG, set and unset"),
+    ("which", "w", "(w)hich", "print the path of the ebuild that Portage selects for PKG"),
 )
 
 
@@ -48,7 +48,7 @@ _GLOBAL_ROWS = (
 
 
 class _Leave(Exception):
-    """The command line is dealt with; the argument is the exit code."""
+    """The query ends early; the argument is the exit code."""
 
 
 def run(argv: Sequence[str], *, env: Mapping[str, str], stdout: TextIO, stderr: TextIO) -> int:
@@ -62,7 +62,8 @@ def run(argv: Sequence[str], *, env: Mapping[str, str], stdout: TextIO, stderr: 
     except _Leave as leave:
         return int(leave.args[0])
     except QueryError as error:
-        if screen.debug:
+        # An empty text is an exit code alone: nothing was found.
+        if screen.debug and str(error):
             raise
         if str(error):
             screen.error(str(error))
@@ -74,7 +75,7 @@ def run(argv: Sequence[str], *, env: Mapping[str, str], stdout: TextIO, stderr: 
 
 
 def _read_global(argv: Sequence[str], screen: Screen) -> tuple[str, list[str]]:
-    """The query's long name and its own arguments."""
+    """Return the query's long name and its arguments; apply the global options to `screen`."""
     from getopt import GetoptError, getopt
 
     long = ["help", "quiet", "nocolor", "no-color", "no-pipe", "version", "debug"]

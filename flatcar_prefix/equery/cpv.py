@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Names and versions of packages: taking them apart, putting them in order."""
+"""Split and sort the names and versions of packages."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Package:
         self.category, self.name, self.version, revision = split
         self.cp = f"{self.category}/{self.name}"
         self.fullversion = self.cpv[len(self.cp) + 1 :]
-        # `-r0` may be written or not; only what is written counts as a revision.
+        # catpkgsplit returns `r0` also for a cpv without a revision.
         self.revision = revision if self.fullversion != self.version else ""
 
     def __str__(self) -> str:
@@ -48,18 +48,18 @@ def _order(package: Package) -> tuple[str, str, object, str]:
 
 
 def in_order(cpvs: Iterable[str]) -> list[Package]:
-    """Each package once, by category, name and version."""
+    """Return the packages without duplicates, sorted by category, name and version."""
     found = []
     for cpv in set(cpvs):
         try:
             found.append(Package(cpv))
         except ValueError:
-            continue  # A directory in the VDB that is no package's.
+            continue  # A directory in the VDB that does not belong to a package.
     return sorted(found, key=_order)
 
 
 def loose_split(text: str) -> tuple[str, str, str] | None:
-    """Category, name and full version of what may lack any; None for what cannot be a name."""
+    """Return category, name and full version, empty if missing; None if it is not a name."""
     category, _, rest = text.rpartition("/")
     parts = rest.split("-")
     if len(parts) == 1:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Dependencies as written down: reading them, and whether two atoms can mean the same package."""
+"""Parse recorded dependencies, and compare atoms that can match the same package."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ KINDS = ("DEPEND", "RDEPEND", "BDEPEND", "PDEPEND", "IDEPEND")
 
 
 class Dependency(NamedTuple):
-    """An atom, and the USE condition that it stands under, empty for none."""
+    """An atom with its USE condition, which can be empty."""
 
     atom: Any
     condition: str = ""
 
 
 def raw_dependencies(cpv: str, target: Target) -> list[str]:
-    """What each kind says; a repository's word before that of the installed package."""
+    """Return the dependency string of each kind, from a repository or else from the VDB.
+
+    Return an empty list if neither has the package.
+    """
     try:
         return target.recorded(cpv, KINDS, tree_first=True)
     except QueryError:
@@ -28,7 +31,10 @@ def raw_dependencies(cpv: str, target: Target) -> list[str]:
 
 
 def dependencies(texts: Iterable[str]) -> Iterator[Dependency]:
-    """Every atom in the texts but blockers, in order."""
+    """Yield all atoms in the texts in order, except blockers.
+
+    Raise `InvalidAtom` for an invalid atom.
+    """
     from portage.dep import paren_reduce
 
     for text in texts:
@@ -36,7 +42,7 @@ def dependencies(texts: Iterable[str]) -> Iterator[Dependency]:
 
 
 def _flatten(tokens: list[Any], condition: str) -> Iterator[Dependency]:
-    """A condition holds for the group after it; the nearest one is what is told."""
+    """Yield the atoms; a condition applies to the next group, and the innermost one is kept."""
     for token in tokens:
         if isinstance(token, list):
             yield from _flatten(token, condition)
@@ -58,7 +64,7 @@ def _atom(token: str) -> Any:
 
 
 class Wanted(NamedTuple):
-    """What is asked for, as far as it says: a name alone, or an atom with all its parts."""
+    """The parts of an operand: only a name, or an atom with all its parts."""
 
     cp: str
     operator: str = ""
@@ -73,14 +79,14 @@ class Wanted(NamedTuple):
 
 
 def wanted(atom: Any) -> Wanted:
-    """A Portage atom's parts."""
+    """Return the parts of a Portage atom."""
     use = frozenset(atom.use.tokens) if atom.use else frozenset()
     version = str(atom.cpv)[len(atom.cp) + 1 :]
     return Wanted(str(atom.cp), atom.operator or "", version, atom.slot, atom.repo, use)
 
 
 def intersect(one: Wanted, other: Wanted) -> bool:
-    """Whether some package could satisfy both. A name without category stands for any version."""
+    """Return whether a package can match both. A name without a category matches all versions."""
     if one.cp != other.cp:
         return other.name_only and one.cp.rpartition("/")[2] == other.cp
     for mine, theirs in ((one.slot, other.slot), (one.repo, other.repo)):
@@ -113,7 +119,7 @@ def _versions_intersect(one: Wanted, other: Wanted) -> bool:
 
 
 def _close(one: Wanted, other: Wanted) -> bool:
-    """For `~` with `~` and `~` with `=*`."""
+    """Compare `~` with `~`, and `~` with `=*`."""
     if one.operator == other.operator:
         return one.version == other.version
     glob, any_revision = (one, other) if one.operator == "=*" else (other, one)
@@ -121,7 +127,7 @@ def _close(one: Wanted, other: Wanted) -> bool:
 
 
 def _range_meets(ranged: Wanted, near: Wanted) -> bool:
-    """Whether a half-open range reaches into the versions around another one."""
+    """Return whether a half-open range includes a version that `near` (`~`, `=*`) matches."""
     if _admits(ranged, near.version):
         return True
     if near.operator == "~":
@@ -132,7 +138,7 @@ def _range_meets(ranged: Wanted, near: Wanted) -> bool:
 
 
 def _admits(atom: Wanted, version: str) -> bool:
-    """Whether a version is among those that the atom means."""
+    """Return whether the atom matches a version."""
     if atom.operator == "=*":
         return version.startswith(atom.version)
     from portage.versions import vercmp
@@ -151,13 +157,13 @@ def _admits(atom: Wanted, version: str) -> bool:
 
 
 def _base(version: str) -> str:
-    """A version without its revision."""
+    """Return a version without its revision."""
     base, dash, revision = version.rpartition("-r")
     return base if dash and revision.replace(".", "").isdigit() else version
 
 
 def bare_atom(atom: Any) -> str:
-    """Operator, name and version."""
+    """Return an atom as operator, name and version."""
     if atom.operator == "=*":
         return f"={atom.cpv}*"
     return f"{atom.operator or ''}{atom.cpv}"

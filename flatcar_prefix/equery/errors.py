@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What ends a query early."""
+"""The errors that end a query."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from flatcar_prefix.errors import PrefixError
 
 
 class QueryError(PrefixError):
-    """A question without an answer. An empty message means: say nothing, only exit.
+    """A query failed. With an empty message, equery exits silently.
 
-    `serious` ones are not the question's fault; where they come from may be of interest.
+    A `serious` error is not caused by the query's arguments, so equery mentions `--debug`.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class QueryError(PrefixError):
 
 
 class NoMatches(QueryError):
-    """No package is what was asked for."""
+    """No package matches the query."""
 
     def __init__(self, query: str, *, installed: bool = False) -> None:
         kind = "installed packages" if installed else "packages"
@@ -36,24 +36,24 @@ class NoMatches(QueryError):
 
 
 class InvalidAtom(QueryError):
-    """What was asked for cannot name a package."""
+    """The query is not a valid atom."""
 
     def __init__(self, atom: object) -> None:
         super().__init__(f"Invalid atom: '{atom}'")
 
 
 class Ambiguous(QueryError):
-    """A name without a category that several categories have."""
+    """The query is a name without a category that exists in several categories."""
 
     def __init__(self, choices: Iterable[object]) -> None:
-        # Portage lists them in another order every time.
+        # Portage's order differs from run to run.
         self.choices = sorted(str(choice) for choice in choices)
         listed = "\n".join(f"  {choice}" for choice in self.choices)
         super().__init__(f"Ambiguous package name. Choose from:\n{listed}")
 
 
 class BadOption(QueryError):
-    """The command line is wrong: the message, the query's help, exit 2."""
+    """The command line is invalid: equery prints the message and the help, and exits with 2."""
 
     def __init__(self, what: str) -> None:
         super().__init__(what, exit_code=2)

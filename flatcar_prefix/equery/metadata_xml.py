@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""metadata.xml, read as a file that anyone may have written.
+"""A parser for metadata.xml files from untrusted repositories.
 
-No DTD is loaded, no entity expanded, nothing fetched, and neither the file nor what is in
-it can be huge: a package's metadata is a few kilobytes, and a repository may be anyone's.
+The parser does not load DTDs, expand entities or fetch files. The size of the file and of its
+content is limited, because the metadata of a package is only a few kilobytes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _SPACE = re.compile(r"\s+")
 
 
 class MetadataError(Exception):
-    """The file cannot be used; the message says why, in one line."""
+    """The file is unusable; the message is the reason in one line."""
 
 
 class Maintainer(NamedTuple):
@@ -43,7 +43,7 @@ class Upstream(NamedTuple):
 
 
 class Metadata(NamedTuple):
-    """What a metadata.xml says, in its order."""
+    """The content of a metadata.xml, in the order of the file."""
 
     maintainers: tuple[Maintainer, ...] = ()
     descriptions: tuple[str, ...] = ()
@@ -52,7 +52,10 @@ class Metadata(NamedTuple):
 
 
 def load(path: str, screen: Screen) -> Metadata:
-    """The file's metadata, or none of it and a warning. Raises FileNotFoundError."""
+    """Return the file's metadata; for an unusable file, print a warning and return no metadata.
+
+    Raise FileNotFoundError for a missing file.
+    """
     try:
         return parse(_read(path))
     except MetadataError as error:
@@ -74,7 +77,7 @@ def _read(path: str) -> bytes:
 
 
 def parse(data: bytes) -> Metadata:
-    """Reads the text of a metadata.xml; `MetadataError` when it is none."""
+    """Return the metadata in the text of a metadata.xml; raise `MetadataError` if it is invalid."""
     from lxml import etree
 
     parser = etree.XMLParser(
@@ -113,7 +116,7 @@ def _maintainer(node: Any) -> Maintainer:
 
 
 def _flag(node: Any) -> Flag:
-    # Of what is marked up within, one level: <pkg> and <cat>. An entity has no text to show.
+    # Include one level of markup, <pkg> and <cat>. An entity has no text.
     text = node.text or ""
     for child in node:
         inner = child.text or "" if isinstance(child.tag, str) else ""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # ruff: noqa: PTH110
-# Paths are strings here, as Portage has them; pathlib costs a query time.
-"""What is printed: colours, wrapping, and the order of the two streams."""
+# Paths are strings, as in Portage; importing pathlib takes time.
+"""Output: colours, line wrapping, and the order of the two streams."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import re
 from collections.abc import Mapping
 from typing import TextIO
 
+from flatcar_prefix.system.terminal import allows_colour
+
 _ESC = "\x1b["
 _RESET = f"{_ESC}39;49;00m"
-# The colours by Portage's names, as a terminal is told them.
+# The terminal's escape codes by Portage's colour names.
 _CODES = {
     "bold": "01m",
     "red": "31;01m",
@@ -28,10 +30,11 @@ _CODES = {
 }
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _PIPED_WIDTH = 600
+_DEFAULT_WIDTH = 80
 
 
 class Screen:
-    """Both output streams, and how much and how colourfully to write to them."""
+    """Both output streams, and the settings for verbosity, colour and width."""
 
     def __init__(self, stdout: TextIO, stderr: TextIO, env: Mapping[str, str]) -> None:
         self._stdout = stdout
@@ -41,9 +44,9 @@ class Screen:
         self.debug = bool(env.get("DEBUG"))
         self.terminal = stdout.isatty()
         self.piping = not self.terminal
-        # Known before any option is: --no-pipe does not narrow what is piped.
+        # Set before the options are parsed, so --no-pipe does not change the width of a pipe.
         self.width = _terminal_width(stdout, env) - 1 if self.terminal else _PIPED_WIDTH
-        self.color = not (env.get("NO_COLOR") or env.get("NOCOLOR") in ("yes", "true"))
+        self.color = allows_colour(env)
         self._codes.update({name: _ESC + code for name, code in _CODES.items()})
 
     @property
@@ -51,7 +54,7 @@ class Screen:
         return not (self.quiet or self.piping)
 
     def use_color_map(self, config_root: str) -> None:
-        """Follows the user's color.map, as Portage does; most have none."""
+        """Use the colours of the user's color.map, if it exists, as Portage does."""
         if not self.color or not os.path.exists(os.path.join(config_root, "etc/portage/color.map")):
             return
         from flatcar_prefix.portage_api.packages import colour_codes
@@ -63,7 +66,7 @@ class Screen:
         self._stdout.write(f"{text}{end}")
 
     def err(self, text: str) -> None:
-        # In the order in which they were said, also where both go to one place.
+        # Flush first, so that the order is right if both streams go to the same file.
         self._stdout.flush()
         self._stderr.write(text)
         self._stderr.flush()
@@ -99,12 +102,12 @@ class Screen:
         return self.paint("green" if stable else "red" if masked else "blue", text)
 
     def fill(self, text: str, first: str = "", rest: str = "") -> str:
-        """`text` in lines of the terminal's width, which colours do not count towards."""
+        """Return `text` wrapped to the terminal's width; colours do not count."""
         return fill(text, self.width, first, rest)
 
 
 def fill(text: str, width: int, first: str = "", rest: str = "") -> str:
-    """Wraps at white space, kept within a line and dropped at its end; long words are cut."""
+    """Return `text` wrapped at white space; remove it at line ends, and cut long words."""
     chunks = [chunk for chunk in re.split(r"(\s+)", _flatten(text)) if chunk]
     chunks.reverse()
     lines: list[str] = []
@@ -120,7 +123,7 @@ def fill(text: str, width: int, first: str = "", rest: str = "") -> str:
 
 
 def _one_line(chunks: list[str], room: int) -> list[str]:
-    """Takes from the end of `chunks` what fits into `room` columns."""
+    """Remove the chunks that fit into `room` columns from the end of `chunks`; return them."""
     line: list[str] = []
     used = 0
     while chunks and used + visible(chunks[-1]) <= room:
@@ -136,7 +139,7 @@ def _one_line(chunks: list[str], room: int) -> list[str]:
 
 
 def _cut(word: str, room: int) -> int:
-    """Where to cut a word that is longer than a line: after its last hyphen, if it has one."""
+    """Return where to cut a word that is too long: after its last hyphen, if it has one."""
     hyphen = word.rfind("-", 0, room)
     return hyphen + 1 if hyphen > 0 and word[:hyphen].strip("-") else room
 
@@ -146,14 +149,20 @@ def _flatten(text: str) -> str:
 
 
 def visible(text: str) -> int:
-    """The columns that `text` takes."""
+    """Return the number of columns of `text`."""
     return len(_ANSI.sub("", text)) if "\x1b" in text else len(text)
 
 
 def _terminal_width(stdout: TextIO, env: Mapping[str, str]) -> int:
-    if env.get("COLUMNS", "").isdigit() and int(env["COLUMNS"]) > 0:
-        return int(env["COLUMNS"])
+    """Return the width of the terminal, as gentoolkit does.
+
+    COLUMNS counts only for a terminal that does not report its width: a shell may have set it
+    before the window was resized.
+    """
     try:
-        return os.get_terminal_size(stdout.fileno()).columns or 80
+        if columns := os.get_terminal_size(stdout.fileno()).columns:
+            return columns
     except (OSError, ValueError):
-        return 80
+        return _DEFAULT_WIDTH
+    given = env.get("COLUMNS", "")
+    return int(given) if given.isdigit() and int(given) else _DEFAULT_WIDTH

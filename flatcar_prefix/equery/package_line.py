@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A package as a line of output: where it is, whether it is masked, its name and slot."""
+"""The output line of a package: its locations, its mask, its name and its slot."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FORMAT_NOTES = (", ".join(f"${name}" for name in VARIABLES),)
 
 
 class Description(Mapping[str, object]):
-    """What a template may name of one package; only what it names is found out."""
+    """The template variables of a package; a value is computed only if the template uses it."""
 
     def __init__(self, package: Package, session: Session, *, painted: bool) -> None:
         self.package = package
@@ -61,7 +61,7 @@ class Description(Mapping[str, object]):
 
     @property
     def location(self) -> str:
-        """Three letters: installed, in the main repository, in an overlay."""
+        """Three letters or dashes: I for installed, P for the main repository, O for an overlay."""
         if self._location is None:
             target = self._session.target
             ebuild, tree = target.origin(self.package.cpv)
@@ -101,7 +101,7 @@ class Description(Mapping[str, object]):
 
 
 def line(package: Package, session: Session, template: str | None) -> tuple[str, Description]:
-    """The package's line, and what it was made of."""
+    """Return the package's line and its template variables."""
     painted = session.screen.verbose
     description = Description(package, session, painted=painted)
     if not template:
@@ -114,7 +114,7 @@ def line(package: Package, session: Session, template: str | None) -> tuple[str,
 
 
 def mask_status(cpv: str, session: Session) -> list[str] | None:
-    """Portage's reasons why a package is masked, None if no repository has it."""
+    """Return Portage's reasons for a mask (`getmaskingstatus`), None if no repository has it."""
     from portage.package.ebuild.getmaskingstatus import getmaskingstatus
 
     target = session.target
@@ -125,7 +125,7 @@ def mask_status(cpv: str, session: Session) -> list[str] | None:
 
 
 def mask_level(cpv: str, session: Session) -> tuple[int, list[str]]:
-    """An index into the two letters of the mask field, and the reasons."""
+    """Return the mask as an index into the two-letter mask fields, and the reasons."""
     status = mask_status(cpv, session)
     if status is None:
         return len(_MASKS) - 1, []
@@ -137,7 +137,7 @@ def mask_level(cpv: str, session: Session) -> tuple[int, list[str]]:
 
 
 def mask_words(cpv: str, session: Session) -> str:
-    """The mask in words; for what is not masked, the keyword that it is accepted by."""
+    """Return the mask in words; for an unmasked package, the keyword that accepts it."""
     status = mask_status(cpv, session)
     if not status:
         settings = session.target.settings
@@ -147,7 +147,7 @@ def mask_words(cpv: str, session: Session) -> str:
 
 
 def accepted_keyword(arch: str, accepted: str, keywords: str) -> str:
-    """Which of a package's keywords lets it in: stable, testing, the only other one."""
+    """Return the keyword that accepts a package: stable, testing, or the only other match."""
     own = keywords.split()
     if not own:
         return ""
@@ -174,7 +174,7 @@ def _paint_mask(status: list[str], session: Session) -> str:
 
 
 def _arches(settings: Any) -> set[str]:
-    """Stable and testing keywords of every known architecture."""
+    """Return the stable and testing keywords of all known architectures."""
     return set(settings.archlist())
 
 
@@ -187,14 +187,14 @@ def where_to_look(given: Given) -> Where:
 
 
 def flags(text: str) -> set[str]:
-    """Flags without the sign of their default."""
+    """Return the flags without the signs of their defaults."""
     return {word.lstrip("+-") for word in text.split()}
 
 
 def print_those(
     packages: list[Package], where: Where, template: str | None, session: Session
 ) -> bool:
-    """Prints those packages that are where was looked; says if there was one."""
+    """Print the packages in the searched locations; return whether there was one."""
     found = False
     for package in packages:
         text, description = line(package, session, template)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which packages are meant: a name, an atom, a pattern, a regular expression or a set."""
+"""Find packages by a name, an atom, a pattern, a regular expression or a set."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NEEDED = frozenset(ascii_letters + digits + "*")
 
 
 class Query(NamedTuple):
-    """One operand. `repo` is what stands after its second colon."""
+    """One operand. `repo` is the text after its second colon."""
 
     text: str
     repo: str | None = None
@@ -33,7 +33,7 @@ class Query(NamedTuple):
 
 
 class Where(NamedTuple):
-    """Where to look."""
+    """The locations to search, and whether masked packages match."""
 
     installed: bool = True
     tree: bool = False
@@ -42,7 +42,7 @@ class Where(NamedTuple):
 
 
 def parse_query(text: str, *, regex: bool = False) -> Query:
-    """Reads an operand; `QueryError` for one that can name no package."""
+    """Return the query of an operand; raise `QueryError` if it cannot name a package."""
     if not _NEEDED & set(text):
         raise QueryError(f"Invalid package: '{text}'")
     repo = None
@@ -52,9 +52,9 @@ def parse_query(text: str, *, regex: bool = False) -> Query:
 
 
 def find(query: Query, session: Session, where: Where, *, announce: bool = False) -> list[Package]:
-    """The packages that match, in order; `NoMatches` when none does.
+    """Return the matching packages, sorted; raise `NoMatches` if no package matches.
 
-    With `announce`, what is searched for is printed first, where that helps a reader.
+    With `announce`, first print the search on a terminal.
     """
     screen = session.screen
     if not (where.installed or where.tree or where.overlay):
@@ -78,12 +78,15 @@ def find(query: Query, session: Session, where: Where, *, announce: bool = False
 
 
 def find_in_tree(query: Query, target: Target, *, masked: bool, installed: bool) -> list[Package]:
-    """The versions that the repositories have of an atom or name, and perhaps installed ones."""
+    """Return the versions of an atom or name in the repositories.
+
+    With `installed`, include the installed versions. With `masked`, include masked ones.
+    """
     return in_order(_tree_matches(query.text, target, masked=masked, installed=installed))
 
 
 def find_best(text: str, target: Target) -> str | None:
-    """The version that would be installed; where none may be, the highest that there is."""
+    """Return the version that Portage selects, or else the highest version, or None."""
     best = target.match_tree(text, "bestmatch-visible")
     if best:
         return str(best)
@@ -120,7 +123,7 @@ def _nowhere() -> None:
 
 
 def candidates(target: Target, where: Where) -> Iterable[str]:
-    """Every package there is to look at."""
+    """Return all packages in the locations to search."""
     if not (where.tree or where.overlay):
         return target.installed.cpv_all()
     in_tree = target.all_in_tree()
@@ -135,7 +138,10 @@ def _matching(query: Query, target: Target, where: Where) -> Iterable[str]:
 
 
 def _pattern(query: Query) -> Callable[[str], Any]:
-    """Says of a package whether a pattern or regular expression means it."""
+    """Return a function that matches a package against a pattern or regular expression.
+
+    Raise `QueryError` for an invalid regular expression.
+    """
     split = loose_split(query.text)
     category = split[0] if split else ""
     if not query.regex:
@@ -147,7 +153,7 @@ def _pattern(query: Query) -> Callable[[str], Any]:
         prefix = re.compile(category)
     except re.error as error:
         raise QueryError(f"Invalid regex: '{query.text}'") from error
-    # What stands before the slash has to match from the category's beginning.
+    # The part before the slash must match from the start of the category.
     return lambda cpv: prefix.match(cpv.partition("/")[0]) and whole.search(cpv)
 
 
@@ -179,9 +185,9 @@ def _of_repository(matches: Iterable[str], repo: str, target: Target) -> list[st
 
 
 def repository(cpv: str, target: Target) -> str:
-    """The name of the repository that a package was installed from, or else is in."""
+    """Return the repository that a package is installed from, or else the one that has it."""
     if cpv in target.installed:
-        return target.installed.repository(cpv)
+        return target.origin_of_installed(cpv)
     return target.recorded(cpv, ["repository"])[0]
 
 
@@ -198,8 +204,7 @@ def _print_summary(query: Query, session: Session) -> None:
 def _summary_parts(query: Query) -> tuple[str, str]:
     if query.is_set or query.regex:
         return "", query.text
-    text = query.text if query.is_pattern else _atom_cpv(query.text)
-    split = loose_split(text)
+    split = loose_split(_atom_cpv(query.text))
     return (split[0], split[1] + split[2]) if split else ("", query.text)
 
 

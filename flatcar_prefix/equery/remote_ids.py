@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where the projects are that metadata.xml names by site and ID (GLEP 46's remote-id)."""
+"""The URLs of the projects that metadata.xml names by site and ID (GLEP 46's remote-id)."""
 
 from __future__ import annotations
 
-# `{id}` is the project's ID, `{site}` the site's own name in lower case.
+# `{id}` is the project's ID. `{site}` is the site's name up to the first dash.
 _SITES = {
     "bitbucket": "https://bitbucket.org/{id}",
     "codeberg": "https://codeberg.org/{id}",
@@ -35,6 +35,6 @@ _SITES = {
 
 
 def remote_url(site: str, name: str) -> str:
-    """The project's page; the bare ID where the site is not known or has no pages."""
+    """Return the URL of the project's page, or only the ID for an unknown site."""
     template = _SITES.get(site, "{id}")
     return template.replace("{site}", site.partition("-")[0]).replace("{id}", name)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # ruff: noqa: PTH110
-# Paths are strings here, as Portage has them; pathlib costs a query time.
-"""The root that is asked about: its installed packages, its configuration, its repositories.
+# Paths are strings, as in Portage; importing pathlib takes time.
+"""The queried root: its installed packages, its configuration and its repositories.
 
-Everything is loaded when it is first needed. Reading the installed packages needs neither a
-configuration nor a repository, and loading those takes longer than most queries.
+This module loads each part on first use. Reading the installed packages needs neither the
+configuration nor the repositories, and loading them takes longer than most queries.
 """
 
 from __future__ import annotations
@@ -17,17 +17,11 @@ from typing import Any
 
 from flatcar_prefix.equery.errors import Ambiguous, InvalidAtom, QueryError
 
-# What Portage writes to a file of its own for every package, unless it is empty.
-_WRITTEN = frozenset(
-    "BDEPEND DEPEND DESCRIPTION EAPI HOMEPAGE IDEPEND IUSE KEYWORDS LICENSE PDEPEND RDEPEND "
-    "SLOT USE repository".split()
-)
-_EMPTY = {"EAPI": "0"}
 _CATEGORY = re.compile(r"^\w[-.+\w]*$")
 
 
 class _NoVirtuals:
-    """Stands in for a configuration where Portage only asks it for old-style virtuals."""
+    """A replacement for a configuration from which Portage reads only old-style virtuals."""
 
     def getvirtuals(self) -> dict[str, Any]:
         return {}
@@ -52,7 +46,7 @@ class Installed:
         return {}
 
     def _category(self, category: str) -> dict[str, list[Any]]:
-        """The packages of one category, `cp` to versions."""
+        """Return the packages of one category: the versions for each `cp`."""
         from portage.exception import InvalidData
 
         from flatcar_prefix.portage_api.packages import package
@@ -74,7 +68,7 @@ class Installed:
         return list(self._category(cp.partition("/")[0]).get(cp, ()))
 
     def cpv_all(self) -> list[str]:
-        """Every installed package, by the directories' names alone."""
+        """Return all installed packages, from the names of the directories only."""
         return [
             f"{category}/{name}"
             for category in self.categories
@@ -85,18 +79,19 @@ class Installed:
     def __contains__(self, cpv: str) -> bool:
         return os.path.exists(f"{self.path}/{cpv}")
 
-    def read(self, cpv: str, key: str) -> bytes:
-        """The recorded file `key`, empty where there is none."""
+    def contents(self, cpv: str) -> bytes:
+        """Return CONTENTS, a file of its own in each form of the VDB; empty if it does not exist.
+
+        The other fields may be in one file together, which only Portage's vardbapi reads.
+        Raise `QueryError` if the file cannot be read.
+        """
         try:
-            with open(f"{self.path}/{cpv}/{key}", "rb") as file:
+            with open(f"{self.path}/{cpv}/CONTENTS", "rb") as file:
                 return file.read()
         except (FileNotFoundError, NotADirectoryError):
             return b""
         except OSError as error:
             raise QueryError(f"{error.filename}: {error.strerror}") from error
-
-    def repository(self, cpv: str) -> str:
-        return self.read(cpv, "repository").decode(errors="replace").strip()
 
 
 def _listdir(path: str) -> list[str]:
@@ -107,19 +102,22 @@ def _listdir(path: str) -> list[str]:
 
 
 def _is_package(name: str) -> bool:
-    """Tells packages from what else Portage puts beside them, as `-MERGING-…` and locks."""
+    """Return whether a name is a package and not another file of Portage.
+
+    Other files are locks and the directories of unfinished merges, `-MERGING-…`.
+    """
     return "-" in name and name[0] not in "-." and not name.endswith(".lock")
 
 
 class Target:
-    """One root, as the environment names it."""
+    """The root that the environment selects."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self.env = env
         self._before: str | None = None
 
     def __enter__(self) -> Target:
-        """From here, Portage's own prefix is the one that `env` says."""
+        """Set Portage's own prefix to PORTAGE_OVERRIDE_EPREFIX of `env` for the context."""
         import portage
 
         override = self.env.get("PORTAGE_OVERRIDE_EPREFIX")
@@ -136,7 +134,7 @@ class Target:
 
     @cached_property
     def root(self) -> str:
-        """ROOT without its trailing slash: empty where the prefix is this machine's own."""
+        """ROOT without its trailing slash, so that `/` becomes an empty string."""
         root = self.env.get("ROOT") or "/"
         return os.path.abspath(root).rstrip("/")
 
@@ -161,7 +159,11 @@ class Target:
         return Installed(f"{self.eroot}/var/db/pkg")
 
     def load_settings(self, *, local: bool = True) -> Any:
-        """Portage's configuration of this root; without `local`, the repositories' part of it."""
+        """Return Portage's configuration of this root.
+
+        Without `local`, ignore the user's configuration. Raise `QueryError` if Portage cannot
+        load it.
+        """
         from portage.exception import PortageException
         from portage.package.ebuild.config import config
 
@@ -186,7 +188,7 @@ class Target:
     def vardb(self) -> Any:
         from portage.dbapi.vartree import vardbapi
 
-        # A vartree of its own would load the build host's trees.
+        # Without a vartree argument, vardbapi would load the build host's trees.
         return vardbapi(settings=self.settings, vartree=object())
 
     @cached_property
@@ -197,11 +199,14 @@ class Target:
 
     @cached_property
     def main_location(self) -> str:
-        """The main repository's directory, empty without one."""
+        """The directory of the main repository."""
         return os.path.realpath(self.settings.repositories.mainRepoLocation() or "")
 
     def match_installed(self, query: str) -> list[str]:
-        """The installed packages that the atom or name is about, as `vardbapi.match`."""
+        """Return the installed packages that match an atom or a name, as `vardbapi.match` does.
+
+        Raise `Ambiguous` or `InvalidAtom`.
+        """
         from portage.dbapi.dep_expand import dep_expand
         from portage.dep import match_from_list
         from portage.exception import AmbiguousPackageName, InvalidAtom as BadAtom
@@ -219,7 +224,10 @@ class Target:
             raise InvalidAtom(error) from error
 
     def match_tree(self, query: str, level: str = "match-all") -> Any:
-        """What `portdbapi.xmatch` finds for an atom or a name."""
+        """Return the result of `portdbapi.xmatch` for an atom or a name.
+
+        Raise `Ambiguous` or `InvalidAtom`.
+        """
         from portage.exception import AmbiguousPackageName, InvalidAtom as BadAtom
 
         try:
@@ -230,7 +238,10 @@ class Target:
             raise InvalidAtom(query) from error
 
     def recorded(self, cpv: str, keys: Sequence[str], *, tree_first: bool = False) -> list[str]:
-        """Metadata of a package, installed or in a repository; `QueryError` if it is neither."""
+        """Return the metadata `keys` of a package from the VDB or else from a repository.
+
+        With `tree_first`, prefer the repository. Raise `QueryError` if neither has the package.
+        """
         for database in (self._in_tree, self._in_vdb)[:: 1 if tree_first else -1]:
             try:
                 return database(cpv, list(keys))
@@ -242,20 +253,20 @@ class Target:
         return list(self.portdb.aux_get(cpv, keys))
 
     def _in_vdb(self, cpv: str, keys: list[str]) -> list[str]:
-        """Raises KeyError for what is not installed."""
+        """Return the metadata from the VDB; raise KeyError if the package is not installed."""
         if cpv not in self.installed:
             raise KeyError(cpv)
-        if not _WRITTEN.issuperset(keys):
-            # Some of it may only be in the environment that was saved.
-            return list(self.vardb.aux_get(cpv, keys))
-        texts = (self.installed.read(cpv, key).decode(errors="replace") for key in keys)
-        return [
-            " ".join(text.split()) or _EMPTY.get(key, "")
-            for key, text in zip(keys, texts, strict=True)
-        ]
+        return list(self.vardb.aux_get(cpv, keys))
+
+    def origin_of_installed(self, cpv: str) -> str:
+        """Return the repository of an installed package, empty if it is unknown."""
+        try:
+            return self._in_vdb(cpv, ["repository"])[0]
+        except KeyError:
+            return ""
 
     def origin(self, cpv: str) -> tuple[str | None, str | None]:
-        """The ebuild of a package and the repository that it is in."""
+        """Return the ebuild of a package and its repository, None if no repository has it."""
         ebuild, tree = self.portdb.findname2(cpv)
         return ebuild or None, tree or None
 

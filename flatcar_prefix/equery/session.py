@@ -11,7 +11,7 @@ from flatcar_prefix.equery.root import Target
 
 
 class Session(NamedTuple):
-    """What every query is given: the root it is about, and where its answer goes."""
+    """The input of each query: the root, the output streams and the environment."""
 
     target: Target
     screen: Screen

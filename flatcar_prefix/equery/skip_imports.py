@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What Portage loads and no query uses: an eighth of the time that most queries take.
+"""Replace modules that Portage imports and no query uses.
 
-Only for a process that answers one query and ends: what is left out stays left out.
+Their import takes an eighth of the time of most queries. Use this only in a process that runs
+one query and exits, because the replacements stay for the life of the process.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from types import ModuleType
 
 
 class _Absent(ModuleType):
-    """Has every name, and nothing behind it."""
+    """A module in which each name exists and is None."""
 
     def __getattr__(self, name: str) -> None:
         if name.startswith("__"):
@@ -19,9 +20,9 @@ class _Absent(ModuleType):
 
 
 def leave_out() -> None:
-    """Keeps from being loaded what has not been yet."""
-    # Portage's repository configuration asks `portage.sync` for the names of its modules; the
-    # controller beside them, which does the syncing, brings half of emerge.
+    """Replace these modules, unless they are already loaded."""
+    # Portage's repository configuration reads the module names in `portage.sync`. Its
+    # controller, which only syncing needs, imports half of emerge.
     sys.modules.setdefault("portage.sync.controller", _Absent("portage.sync.controller"))
-    # A Python without OpenSSL has no such module; asyncio, its only user here, expects that.
+    # asyncio, the only user of ssl here, supports a Python without OpenSSL.
     sys.modules.setdefault("ssl", None)  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""CONTENTS: which files a package put where, as Portage recorded it when it merged them.
+"""A parser for CONTENTS, the VDB's list of the files that a package installed.
 
-The format is that of Portage's `dblink.getcontents`: one entry a line, first its kind.
+The format is that of Portage's `dblink.getcontents`: one entry per line, starting with its kind.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SHOWN_KIND = {"obj": "file", "fif": "fifo"}
 
 
 class Entry(NamedTuple):
-    """One entry; `extra` is a file's MD5 sum, or where a symbolic link points to."""
+    """One entry; `extra` is the MD5 sum of a file or the target of a symbolic link."""
 
     kind: str
     mtime: str = ""
@@ -27,7 +27,10 @@ class Entry(NamedTuple):
 
 
 def parse(data: bytes) -> dict[str, Entry]:
-    """Paths as on the target, in the order of the file. What is not an entry is left out."""
+    """Return the entries by their path on the target, in the order of the file.
+
+    Lines that are not entries are ignored.
+    """
     return dict(_entries(data))
 
 
@@ -39,7 +42,7 @@ def _entries(data: bytes) -> Iterator[tuple[str, Entry]]:
 
 
 def parse_line(line: str) -> tuple[str, Entry] | None:
-    """The path and what is recorded of it, or None."""
+    """Return the path and the entry of a line, or None if the line is not an entry."""
     kind, _, rest = line.partition(" ")
     mtime = extra = ""
     path = rest
@@ -67,7 +70,7 @@ def shown(
     md5: bool = False,
     timestamp: bool = False,
 ) -> str:
-    """An entry as it is printed."""
+    """Return the output text of an entry."""
     text = path
     if entry.kind == "dir":
         text = screen.path(path)

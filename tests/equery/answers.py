@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What comes of asking equery."""
+"""The results of calls of equery."""
 
 from __future__ import annotations
 

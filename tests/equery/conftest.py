@@ -29,7 +29,7 @@ def equery(prefix: Fixture) -> Equery:
 
     def ask(*args: str, tty: bool = False, **env: str) -> Answer:
         out, err = (Terminal() if tty else io.StringIO()), io.StringIO()
-        variables = prefix.cross_env() | {"COLUMNS": "80"} | env
+        variables = prefix.cross_env() | {"COLUMNS": "80", "TERM": "xterm"} | env
         code = main(args, env=variables, stdout=out, stderr=err)
         return Answer(code, out.getvalue(), err.getvalue())
 
@@ -38,7 +38,7 @@ def equery(prefix: Fixture) -> Equery:
 
 @pytest.fixture
 def equery_process(prefix: Fixture) -> Equery:
-    """The same as a process of its own: `prepare` wraps its command, `env` is all it has."""
+    """The same in a separate process: `prepare` wraps its command, `env` is all it has."""
 
     def ask(
         *args: str,

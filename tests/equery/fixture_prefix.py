@@ -42,7 +42,7 @@ _CLEAN_ENV = {
 
 @dataclass(frozen=True)
 class Fixture:
-    """Where the parts of one generated prefix are."""
+    """The paths of the parts of one generated prefix."""
 
     base: Path
     eprefix: str = EPREFIX
@@ -599,7 +599,7 @@ def _put(fixture: Fixture, put: Put, here: Path, path: str) -> str:
 
 
 def _disturb(fixture: Fixture) -> None:
-    """What happens to a root in its life: files change, ebuilds go away."""
+    """Change a root as users do: change files, remove ebuilds."""
     prefix = fixture.eroot
     (prefix / "usr/bin/alpha0").write_text("changed\n")
     os.utime(prefix / "usr/lib/alpha/blob2", (1_000_000_000, 1_000_000_000))

@@ -3,12 +3,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
+import struct
+import termios
 from pathlib import Path
 
 import pytest
 from answers import Equery
 from fixture_prefix import EPREFIX, MTIME, Fixture
+
+from flatcar_prefix.equery.output import Screen
 
 GREEN, BOLD, BLUE, TURQUOISE, RED = (
     f"\x1b[{c}m" for c in ("32;01", "01", "34;01", "36;01", "31;01")
@@ -345,3 +351,17 @@ def test_names_in_the_vdb_that_are_no_packages_are_passed_over(
     finally:
         strange.rmdir()
         odd.rmdir()
+
+
+def test_the_announcement_names_a_package_without_its_flags_and_slot(equery: Equery) -> None:
+    announced = equery("list", "dev-libs/delta:1[foo]", tty=True).lines[0]
+    assert announced == f" * Searching for {BOLD}delta{END} in {BOLD}dev-libs{END} ..."
+
+
+def test_the_width_is_the_terminals_and_not_columns() -> None:
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+    with os.fdopen(master, "rb"), os.fdopen(slave, "w") as terminal:
+        assert Screen(terminal, terminal, {"COLUMNS": "40"}).width == 59
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 0, 0, 0, 0))
+        assert Screen(terminal, terminal, {"COLUMNS": "40"}).width == 39

@@ -113,7 +113,7 @@ def test_a_broken_file_is_one_line_of_warning(
         assert answer.code == 0
         assert answer.err.count("\n") == 1
         assert answer.err.startswith(f"!!! {metadata_xml}: ")
-    # What does not come from the file is told all the same.
+    # equery prints the data that do not come from the file.
     assert "Homepage:    https://example.org/" in equery("meta", "alpha").lines
     assert "+foo" in equery("uses", "alpha").lines
 

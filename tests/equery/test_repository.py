@@ -194,6 +194,7 @@ def test_keywords_for_some_architectures_and_for_overlays(equery: Equery) -> Non
 def test_keywords_refuse_what_they_do_not_know(equery: Equery) -> None:
     assert equery("keywords").err == "No packages specified\n"
     assert equery("keywords", "nothing") == (1, "", 'No such package "nothing"\n')
+    assert equery("keywords", "") == (1, "", 'No such package ""\n')
     assert equery("keywords", "-T", "elsewhere", "alpha").code == 2
     answer = equery("keywords", "--help")
     assert (answer.code, answer.out[:6]) == (0, "usage:")
@@ -248,7 +249,7 @@ def test_changes_are_read_from_a_checkout_that_the_repository_is_a_part_of(
 def test_what_git_says_when_it_refuses_is_passed_on_in_one_line(
     equery: Equery, prefix: Fixture
 ) -> None:
-    """A checkout of somebody else's, say: safe.directory in git-config(1)."""
+    """A checkout that belongs to another user, see safe.directory in git-config(1)."""
     checkout = prefix.repo.parent / ".git"
     subprocess.run(["git", "init", "-q", str(checkout.parent)], check=True)
     try:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The queries of equery, one file each."""
+"""The queries of equery, one module per query."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """List the packages that own a file.
 
-More than one owner of the same file is worth a bug report.
+If several packages own the same file, report this as a bug.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from flatcar_prefix.equery.cpv import Package, in_order
 from flatcar_prefix.equery.errors import QueryError
 from flatcar_prefix.equery.session import Session
 from flatcar_prefix.equery.vdb_contents import parse, shown
+from flatcar_prefix.links import follow
 
 OPERAND = "filename"
 OPTIONS = (
     Option("full-regex", "f", "the query is a regular expression"),
     Option("early-out", "e", "stop at the first match"),
-    Option("name-only", "n", "leave out the version"),
+    Option("name-only", "n", "omit the version"),
     Option("earlyout"),
 )
-_MAX_LINKS = 40
 
 _Matcher = Callable[[str], object]
 _Filter = Callable[[bytes], bool]
@@ -51,11 +51,11 @@ def run(given: Given, operands: list[str], session: Session) -> int:
 def _holders(
     session: Session, worth_parsing: _Filter, matches: _Matcher, *, one: bool
 ) -> Iterable[Package]:
-    """The packages with a match, in order. Reads each CONTENTS once and keeps none of them."""
+    """Return the packages with a match, sorted; read one CONTENTS at a time."""
     installed = session.target.installed
 
     def holds(cpv: str) -> bool:
-        data = installed.read(cpv, "CONTENTS")
+        data = installed.contents(cpv)
         return bool(data) and worth_parsing(data) and any(map(matches, parse(data)))
 
     if one:
@@ -68,7 +68,7 @@ def _print(
 ) -> None:
     screen = session.screen
     name = package.cp if name_only else package.cpv
-    for path, entry in parse(session.target.installed.read(package.cpv, "CONTENTS")).items():
+    for path, entry in parse(session.target.installed.contents(package.cpv)).items():
         if not matches(path):
             continue
         if screen.verbose:
@@ -80,7 +80,7 @@ def _print(
 
 
 def _matcher(operands: list[str], session: Session, *, regex: bool) -> tuple[_Matcher, _Filter]:
-    """Says of a path whether it is meant, and of a whole CONTENTS whether it can hold one."""
+    """Return two functions: one matches a path, the other a CONTENTS that can have a match."""
     if regex:
         return _regex_matcher("|".join(operands)), lambda data: True
     whole: set[str] = set()
@@ -102,16 +102,19 @@ def _regex_matcher(text: str) -> _Matcher:
         pattern = re.compile(text)
     except re.error as error:
         raise QueryError(f"Invalid regex: '{error}'") from error
-    # One expression is tried from the path's beginning, alternatives anywhere in it.
+    # A single expression must match at the start of the path, alternatives anywhere in it.
     return pattern.search if "|" in text else pattern.match
 
 
 def _spellings(operands: list[str], session: Session) -> list[str]:
-    """What a file may be recorded as: as given, without ROOT, and with its links followed."""
+    """Return the possible paths of a file in CONTENTS.
+
+    These are the operand, the operand without ROOT, and its path with all links resolved.
+    """
     root = session.target.root
     paths = []
     for operand in operands:
-        # `.` and `..` mean something here, not in the prefix.
+        # `.` and `..` refer to this machine's working directory, not to one of the prefix.
         path = os.path.abspath(operand) if operand.startswith(("./", "../")) else operand
         path = re.sub("/+", "/", path).rstrip("/")
         inside = _inside(root, path if path.startswith("/") else f"{os.getcwd()}/{path}")
@@ -126,7 +129,7 @@ def _spellings(operands: list[str], session: Session) -> list[str]:
 
 
 def _inside(root: str, path: str) -> str | None:
-    """A path of this machine as one of the target, None for what is not in ROOT."""
+    """Return the path on the target of a path of this machine, None if it is outside ROOT."""
     if not root:
         return path
     resolved = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
@@ -138,32 +141,13 @@ def _inside(root: str, path: str) -> str | None:
 
 
 def real_path(root: str, path: str) -> str:
-    """The path of the target with every link followed, none of them out of ROOT."""
-    done: list[str] = []
-    todo = path.split("/")[::-1]
-    links = 0
-    while todo:
-        part = todo.pop()
-        if part in ("", "."):
-            continue
-        if part == "..":
-            del done[-1:]
-            continue
-        target = _link("/".join((root, *done, part)))
-        if target is None:
-            done.append(part)
-            continue
-        links += 1
-        if links > _MAX_LINKS:
-            return path
-        if target.startswith("/"):
-            done.clear()
-        todo.extend(target.split("/")[::-1])
-    return "/" + "/".join(done)
+    """Return the path of the target with all links resolved inside ROOT."""
 
+    def look(here: str) -> str | None:
+        try:
+            return os.readlink(f"{root}{here}")
+        except (OSError, ValueError):
+            return None
 
-def _link(path: str) -> str | None:
-    try:
-        return os.readlink(path)
-    except (OSError, ValueError):
-        return None
+    end = follow(path, look)
+    return path if end.failure else end.path

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Paths are strings here, as Portage has them; pathlib costs a query time.
-"""Show what changed in a package: its ChangeLog, or else its repository's commits.
+# Paths are strings, as in Portage; importing pathlib takes time.
+"""Show the changes of a package from its ChangeLog, or else from its repository's commits.
 
-Without options, the entries that are about the version that would be installed.
+Without options, show the entries about the version that Portage selects.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from flatcar_prefix.equery.query import find_best, parse_query
 from flatcar_prefix.equery.session import Session
 
 OPTIONS = (
-    Option("latest", "l", "only the latest entry"),
-    Option("full", "f", "every entry"),
-    Option("limit", "", "at most this many entries (with --full)", "NUM"),
-    Option("from", "", "from this version on (with --full)", "VER"),
-    Option("to", "", "up to this version (with --full)", "VER"),
+    Option("latest", "l", "show only the latest entry"),
+    Option("full", "f", "show all entries"),
+    Option("limit", "", "show at most this many entries (with --full)", "NUM"),
+    Option("from", "", "start with this version (with --full)", "VER"),
+    Option("to", "", "end with this version (with --full)", "VER"),
 )
 _MAX_BYTES = 1 << 24
 _HEADING = re.compile(r"^\*(\S+)[ \t]+\(.*\)[ \t]*$", re.MULTILINE)
@@ -32,7 +32,7 @@ _ENTRY = re.compile(r"^  ?\d{1,2} \w{3,9} \d{4};", re.MULTILINE)
 
 
 class Entry(NamedTuple):
-    """One change: its text, and the package's versions (with name) that it brought."""
+    """One change: its text, and the versions that it added, as name-version."""
 
     text: str
     versions: tuple[str, ...] = ()
@@ -60,7 +60,7 @@ def run(given: Given, operands: list[str], session: Session) -> int:
 
 
 def _entries(package: Package, session: Session) -> list[Entry]:
-    """All entries, the latest first; `QueryError` where nothing was written down."""
+    """Return all entries, the latest first; raise `QueryError` if there are none."""
     ebuild, _ = session.target.origin(package.cpv)
     directory = os.path.dirname(ebuild or "")
     try:
@@ -70,12 +70,12 @@ def _entries(package: Package, session: Session) -> list[Entry]:
         pass
     entries = _commits(directory, package.cp, session.target.env) if directory else []
     if not entries:
-        raise QueryError(f"No ChangeLog for {package.cp}, and no commits about it")
+        raise QueryError(f"No ChangeLog and no commits for {package.cp}")
     return entries
 
 
 def split_changelog(text: str) -> list[Entry]:
-    """The entries of a ChangeLog. What a heading names was brought by the entry that follows."""
+    """Return the entries of a ChangeLog; a heading names the version that the next entry added."""
     starts = [match.start() for match in _ENTRY.finditer(text)]
     if not starts:
         return []
@@ -84,16 +84,16 @@ def split_changelog(text: str) -> list[Entry]:
     for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
         brought = tuple(_HEADING.findall(text, previous, start))
         headings = [m.start() for m in _HEADING.finditer(text, start, end)]
-        # The heading of the next entry is none of this one's text.
+        # The heading of the next entry does not belong to this entry's text.
         previous = start
         entries.append(Entry(text[start : min([end, *headings])].rstrip(), brought))
     return entries
 
 
 def _commits(directory: str, cp: str, env: Mapping[str, str]) -> list[Entry]:
-    """What git recorded about a package's directory, in whatever checkout that is.
+    """Return the commits about a package's directory, from `git log`.
 
-    The repository may be a directory of the checkout: git looks above for it.
+    The ebuild repository can be a directory inside a checkout; git finds the checkout.
     """
     command = ["git", "-C", directory, "log", "--no-color", "--date=short", "--name-status"]
     command += ["--format=%x1e%h %ad; %an <%ae>%n%w(0,2,2)%B%x1f", "--", "."]
@@ -108,10 +108,10 @@ def _commits(directory: str, cp: str, env: Mapping[str, str]) -> list[Entry]:
 
 
 def _refused(said: str, cp: str) -> None:
-    """`QueryError` with git's own reason, unless it is that there is no checkout, or none yet."""
+    """Raise `QueryError` with git's error, unless there is no checkout or it has no commits."""
     reason = said.partition("\n")[0].removeprefix("fatal: ")
     if not reason.startswith("not a git repository") and "have any commits yet" not in reason:
-        raise QueryError(f"No ChangeLog for {cp}, and git shows no commits: {reason}")
+        raise QueryError(f"No ChangeLog for {cp}, and git log failed: {reason}")
 
 
 def _commit(record: str) -> Entry:
@@ -130,7 +130,10 @@ def _chosen(entries: list[Entry], package: Package, given: Given) -> list[Entry]
 
 
 def _between(entries: list[Entry], name: str, first: str | None, last: str | None) -> list[Entry]:
-    """The entries whose version is in the range; one without belongs to the version before it."""
+    """Return the entries in a range of versions.
+
+    An entry without a version belongs to the version of the previous entry.
+    """
     from portage.versions import vercmp
 
     version = ""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # ruff: noqa: PTH112
-# Paths are strings here, as Portage has them; pathlib costs a query time.
-"""Check that the files of installed packages are as they were installed: MD5 sums, times, links."""
+# Paths are strings, as in Portage; importing pathlib takes time.
+"""Check the files of installed packages against the VDB: MD5 sums, times, links."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from flatcar_prefix.equery.vdb_contents import Entry, parse
 
 OPTIONS = (
     Option("full-regex", "f", "the query is a regular expression"),
-    Option("only-failures", "o", "only packages that do not pass"),
+    Option("only-failures", "o", "show only packages with failures"),
 )
 _BLOCK = 1 << 18
 
@@ -33,8 +33,8 @@ def run(given: Given, operands: list[str], session: Session) -> int:
 
 
 def _check(package: Package, session: Session, *, only_failures: bool) -> None:
-    """Checks one package and prints what is wrong; nothing of it is kept for the next one."""
-    contents = parse(session.target.installed.read(package.cpv, "CONTENTS"))
+    """Check one package and print the failures."""
+    contents = parse(session.target.installed.contents(package.cpv))
     root = session.target.root
     faults = [fault for path, entry in contents.items() if (fault := _fault(root, path, entry))]
     if only_failures and not faults:
@@ -52,7 +52,7 @@ def _check(package: Package, session: Session, *, only_failures: bool) -> None:
 
 
 def _fault(root: str, path: str, entry: Entry) -> str:
-    """What is wrong with one file, empty if nothing is."""
+    """Return the failure of one file, or an empty string."""
     real = root + path
     try:
         status = os.lstat(real)
@@ -86,7 +86,7 @@ def _file_fault(real: str, path: str, entry: Entry, mtime: int) -> str:
 
 
 def _md5(path: str) -> str:
-    # A FIFO in a file's place must not be waited for.
+    # O_NONBLOCK prevents waiting for a FIFO that replaces the file.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         block = os.read(descriptor, _BLOCK)

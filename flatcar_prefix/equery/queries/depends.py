@@ -25,16 +25,16 @@ from flatcar_prefix.equery.root import Target
 from flatcar_prefix.equery.session import Session
 
 OPTIONS = (
-    Option("all-packages", "a", "also packages that are not installed (slow)"),
-    Option("indirect", "D", "indirect dependencies too"),
+    Option("all-packages", "a", "include packages that are not installed (slow)"),
+    Option("indirect", "D", "include indirect dependencies"),
     FORMAT_OPTION._replace(help="output format of the packages"),
-    Option("depth", "", "how far to follow indirect dependencies", "N"),
+    Option("depth", "", "maximum depth of indirect dependencies", "N"),
     Option("direct", "d"),
 )
 
 
 class _Line(NamedTuple):
-    """One dependency found: whose, which, and how many steps away."""
+    """One dependency: the package that has it, the dependency, and its depth."""
 
     cpv: str
     dependency: Dependency
@@ -42,7 +42,7 @@ class _Line(NamedTuple):
 
 
 class _Graph:
-    """The packages that are looked through, and what each depends on, read once."""
+    """The searched packages and their dependencies, each read once."""
 
     def __init__(self, cpvs: list[str], target: Target, deepest: int | None) -> None:
         self._cpvs = cpvs
@@ -62,7 +62,7 @@ class _Graph:
 
     def reverse(self, of: Wanted, depth: int = 0) -> Iterator[_Line]:
         for cpv, texts in self._raw:
-            # Most packages do not even name it, and atoms are slow to make.
+            # Most packages do not contain the name, and creating atoms is slow.
             if not any(of.cp in text for text in texts):
                 continue
             found = False
@@ -100,7 +100,7 @@ def run(given: Given, operands: list[str], session: Session) -> int:
 
 
 def _asked(text: str) -> tuple[Wanted, str]:
-    """What an operand means, and how it is called in the heading."""
+    """Return the parts of an operand, and its name for the heading."""
     from portage.dep import Atom
     from portage.exception import InvalidAtom
 

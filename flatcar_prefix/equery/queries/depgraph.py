@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Show the tree of a package's dependencies.
+"""Show the dependency tree of a package.
 
-Direct ones only, unless --depth says otherwise; --depth=0 is as deep as they go.
+The default depth is 1, which shows only direct dependencies; --depth=0 shows the whole tree.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from flatcar_prefix.equery.query import Where, find, find_best, parse_query
 from flatcar_prefix.equery.session import Session
 
 OPTIONS = (
-    Option("no-atom", "A", "leave out the dependency atom"),
-    Option("no-mask", "M", "leave out the masking status"),
-    Option("no-useflags", "U", "leave out USE flags"),
-    Option("linear", "l", "do not indent: print the depth instead"),
-    Option("depth", "", "how deep to go", "N"),
+    Option("no-atom", "A", "omit the dependency atom"),
+    Option("no-mask", "M", "omit the masking status"),
+    Option("no-useflags", "U", "omit USE flags"),
+    Option("linear", "l", "print the depth instead of an indent"),
+    Option("depth", "", "maximum depth", "N"),
 )
 
 
 class _Tree:
-    """One package's tree, printed while it is found."""
+    """The tree of one package, which is printed during the search."""
 
     def __init__(self, given: Given, session: Session) -> None:
         plain = not session.screen.verbose

@@ -15,11 +15,11 @@ from flatcar_prefix.equery.vdb_contents import Entry, parse, shown
 
 RULES = ("dir", "obj", "sym", "dev", "path", "conf", "cmd", "doc", "man", "info", "fifo")
 OPTIONS = (
-    Option("md5sum", "m", "add each file's MD5 sum"),
-    Option("timestamp", "s", "add each file's timestamp"),
-    Option("type", "t", "add each file's type"),
-    Option("tree", "", "show a tree (and none of the other options)"),
-    Option("filter", "f", "only files of these types, separated by commas:", "RULES"),
+    Option("md5sum", "m", "show each file's MD5 sum"),
+    Option("timestamp", "s", "show each file's timestamp"),
+    Option("type", "t", "show each file's type"),
+    Option("tree", "", "show a tree, and ignore the other options"),
+    Option("filter", "f", "show only files of these types, separated by commas:", "RULES"),
     Option("exact-name", "e"),
 )
 HELP_NOTES = (", ".join(RULES),)
@@ -36,7 +36,7 @@ def run(given: Given, operands: list[str], session: Session) -> int:
         for package in find(parse_query(operand), session, Where(), announce=True):
             if screen.verbose:
                 screen.out(f" * Contents of {screen.cpv(package.cpv)}:")
-            contents = parse(session.target.installed.read(package.cpv, "CONTENTS"))
+            contents = parse(session.target.installed.contents(package.cpv))
             if "tree" in given:
                 _print_tree(contents, screen)
             else:
@@ -64,7 +64,7 @@ def _print(contents: _Contents, given: Given, screen: Screen) -> None:
 
 
 def _print_tree(contents: _Contents, screen: Screen) -> None:
-    """Directories as headings, what is in them indented below."""
+    """Print the directories as headings, with their files indented below."""
     last: list[str] = []
     for path in sorted(contents):
         depth = path.count("/")
@@ -81,7 +81,7 @@ def _print_tree(contents: _Contents, screen: Screen) -> None:
 
 
 def _print_directory(parts: list[str], last: list[str], indent: str, screen: Screen) -> list[str]:
-    """Prints what of a directory's path the one before had not; returns the path to compare to."""
+    """Print the parts of a directory's path that differ from the last one; return the new last."""
     if not last:
         screen.out(screen.path(indent + parts[0]))
         return parts
@@ -123,7 +123,7 @@ def _of_kind(
 
 
 def _command_directories(session: Session) -> set[str]:
-    """PATH, and the directories of the prefix that stand in it where the prefix is in use."""
+    """Return the directories of PATH and the prefix's directories for programs."""
     path = session.env.get("PATH", "").split(os.pathsep)
     prefix = session.target.eprefix
     own = [f"{prefix}/{d}" for d in ("usr/bin", "usr/sbin", "bin", "sbin")] if prefix else []
@@ -144,7 +144,7 @@ def _configuration(contents: _Contents, session: Session) -> Iterable[str]:
 
 
 def _directories_with_files(contents: _Contents) -> Iterable[str]:
-    """The topmost directories that hold something other than directories."""
+    """Yield the topmost directories that contain other entries than directories."""
     holders = {os.path.dirname(path) for path, entry in contents.items() if entry.kind != "dir"}
     covered: str | None = None
     for path in sorted(contents):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""List the packages for which a value is recorded under a key, as SLOT, repository or CHOST."""
+"""List the packages that have a value in a metadata key, such as SLOT, repository or CHOST."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OPERAND = "key [value]"
 OPTIONS = (
     *WHERE_OPTIONS,
     FORMAT_OPTION,
-    Option("package", "", "only this package; without a value, print what is recorded", "PKG"),
+    Option("package", "", "only this package; without a value operand, print the key", "PKG"),
     Option("installed", "i"),
 )
 HELP_NOTES = FORMAT_NOTES

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""List the packages that have a USE flag, whether they were built with it or not."""
+"""List the packages that have a USE flag in IUSE, enabled or disabled."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def run(given: Given, operands: list[str], session: Session) -> int:
 
 
 def _flags_of(cpv: str, session: Session) -> set[str]:
-    """The flags that a package can be built with; none for an ebuild that cannot be read."""
+    """Return the flags in a package's IUSE; none if the metadata is not available."""
     try:
         return flags(session.target.recorded(cpv, ["IUSE"])[0])
     except QueryError:

@@ -17,7 +17,7 @@ from flatcar_prefix.equery.session import Session
 _FIELDS = ("eapi", "unused", "slot")
 _EXTRA = "repo"
 
-# One visible character and how it is painted; a column or a line of the table is a list of them.
+# One visible character with its colour. A column or a line of the table is a list of cells.
 _Cell = str
 
 
@@ -40,11 +40,11 @@ class _Version(NamedTuple):
 
 
 class _Left(Exception):
-    """The arguments are dealt with; the argument is the exit code."""
+    """The parser ends the query; the argument is the exit code."""
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse, writing where the query writes and never ending the process."""
+    """An argparse parser that writes to the query's streams and never exits the process."""
 
     screen: Screen
 
@@ -74,15 +74,15 @@ def _parser(screen: Screen) -> _Parser:
     add = parser.add_argument
     add("-v", "--version", action="version", version=__version__)
     add("package", nargs="*", help="packages to show")
-    add("-a", "--arch", nargs=1, default=[], help="only these architectures, by commas")
+    add("-a", "--arch", nargs=1, default=[], help="only these architectures, separated by commas")
     add("-A", "--align", nargs="?", default="bottom", choices=["top", "bottom"],
-        help="where names that are short stand")  # fmt: skip
+        help="alignment of short names")  # fmt: skip
     add("-T", "--top-position", nargs="?", default="archlist",
-        choices=["archlist", "versionlist"], help="what stands at the top")  # fmt: skip
-    add("-B", "--bold", action="store_true", help="every other column in bold")
-    add("-C", "--color", action="store_true", help="colors also where output is no terminal")
-    add("-O", "--overlays", action="store_true", help="search overlays too")
-    add("-P", "--prefix", action="store_true", help="show the keywords of prefixes too")
+        choices=["archlist", "versionlist"], help="list at the top of the table")  # fmt: skip
+    add("-B", "--bold", action="store_true", help="print every other column in bold")
+    add("-C", "--color", action="store_true", help="use colors also without a terminal")
+    add("-O", "--overlays", action="store_true", help="search overlays, too")
+    add("-P", "--prefix", action="store_true", help="show the keywords of prefixes, too")
     add("-S", "--ignore-slot", action="store_true", help="compare versions across slots")
     return parser
 
@@ -98,7 +98,7 @@ def main(args: list[str], session: Session) -> int:
         return 1
     if not opts.color and not screen.terminal:
         screen.color = False
-    # What the repositories say, not what the user's own configuration makes of it.
+    # Use the repositories' keywords and masks, without the user's configuration.
     settings = session.target.load_settings(local=False)
     table = _Table(load_arches(settings, _only(opts.arch), prefix=opts.prefix), opts, screen)
     for package in opts.package:
@@ -124,11 +124,14 @@ def _versions(package: str, settings: Any, session: Session, *, overlays: bool) 
     if not overlays:
         portdb.porttrees = [os.path.realpath(settings.repositories.mainRepoLocation())]
     try:
-        cp = str(dep_expand(package, mydb=portdb, settings=settings).cp)
+        atom = dep_expand(package, mydb=portdb, settings=settings)
     except AmbiguousPackageName as error:
         raise QueryError(f'Ambiguous package name "{package}".\nPossibilities: {error}') from error
     except InvalidAtom as error:
         raise QueryError(f'No such package "{package}"') from error
+    if isinstance(atom, str) and not atom:
+        raise QueryError(f'No such package "{package}"')
+    cp = str(atom.cp)
     found = [
         _version(f"{cp.partition('/')[0]}/{pf}", tree, portdb, settings, session)
         for tree in portdb.porttrees
@@ -144,7 +147,7 @@ def _versions(package: str, settings: Any, session: Session, *, overlays: bool) 
 
 
 def _ebuilds(tree: str, cp: str) -> Iterable[str]:
-    """The package's ebuilds in one repository, without their suffix."""
+    """Yield the names of the package's ebuilds in one repository, without their suffix."""
     from portage.versions import pkgsplit
 
     try:
@@ -170,13 +173,13 @@ def _version(cpv: str, tree: str, portdb: Any, settings: Any, session: Session) 
     except KeyError:
         masked = False
     repo = str(portdb.getRepositoryName(tree))
-    installed = session.target.installed
-    here = cpv in installed and installed.repository(cpv) == repo
+    target = session.target
+    here = cpv in target.installed and target.origin_of_installed(cpv) == repo
     return _Version(cpv, tree, repo, slot, eapi, keywords.split(), masked, here)
 
 
 class _Table:
-    """Keywords one way, versions the other, whichever is asked for."""
+    """A table of keywords and versions; `--top-position` selects which are the columns."""
 
     def __init__(self, arches: Arches, opts: argparse.Namespace, screen: Screen) -> None:
         self.arches = arches
@@ -246,7 +249,7 @@ class _Table:
         return cell
 
     def _version_names(self, versions: list[_Version]) -> list[str]:
-        """Each version with its marks, so that those without a revision line up with the rest."""
+        """Return each version with its marks, aligned for versions without a revision."""
         room = max(len(version.revision) for version in versions)
         names = []
         for version in versions:
@@ -336,8 +339,8 @@ class _Table:
 def _turned(
     columns: Sequence[list[_Cell]], height: int, embolden: Any, *, drop_blank: bool = False
 ) -> list[str]:
-    """The columns side by side, each turned by a quarter: so are their dashes and bars."""
-    # Where a column has bars, they become dashes, and its dashes stay what they are.
+    """Return the columns as rows of text; dashes and bars are rotated, too."""
+    # In a column with bars, only the bars become dashes.
     turns = [{ord("|"): "-"} if "|" in column else {ord("-"): "|"} for column in columns]
     rules = 0
     rows = []
@@ -359,7 +362,7 @@ def _turned(
 
 
 def _redundant(versions: list[_Version], *, by_slot: bool) -> list[bool]:
-    """Which versions could go: higher ones of the slot have at least their keywords."""
+    """Return for each version whether higher versions of its slot cover all its keywords."""
     result = []
     for position, version in enumerate(versions):
         higher = [

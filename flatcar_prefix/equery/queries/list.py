@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """List packages that match a name, an atom, a pattern, a set or a regular expression.
 
-Patterns name what is wanted: '*' is every package, 'app-misc/*' every one of a category.
+For example, the pattern '*' matches all packages, and 'app-misc/*' all packages of a category.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from flatcar_prefix.equery.query import Query, Where, find, parse_query
 from flatcar_prefix.equery.session import Session
 
 OPTIONS = (
-    Option("duplicates", "d", "only packages of which several versions are installed"),
-    Option("binpkgs-missing", "b", "only installed packages without a binary package"),
+    Option("duplicates", "d", "list only packages with several installed versions"),
+    Option("binpkgs-missing", "b", "list only installed packages without a binary package"),
     Option("full-regex", "f", "the query is a regular expression"),
-    Option("mask-reason", "m", "add why a package is masked"),
+    Option("mask-reason", "m", "show the reason of a mask"),
     *WHERE_OPTIONS,
     FORMAT_OPTION,
     Option("installed", "i"),

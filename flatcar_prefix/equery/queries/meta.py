@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Show what a repository says about a package: maintainers, upstream, keywords, licence."""
+"""Show a repository's metadata of a package: maintainers, upstream, keywords, licence."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from flatcar_prefix.equery.remote_ids import remote_url
 from flatcar_prefix.equery.session import Session
 
 OPTIONS = (
-    Option("description", "d", "the long description"),
-    Option("keywords", "k", "the keywords of all matching versions"),
-    Option("license", "l", "the licences of the best matching version"),
-    Option("maintainer", "m", "the maintainers"),
-    Option("reverse", "r", "in reverse order, where there is one"),
-    Option("stablereq", "S", "whom to ask for stable keywords, by version"),
-    Option("useflags", "u", "descriptions of the package's own USE flags"),
-    Option("upstream", "U", "the upstream project"),
-    Option("xml", "x", "metadata.xml as it is"),
+    Option("description", "d", "show the long description"),
+    Option("keywords", "k", "show the keywords of all matching versions"),
+    Option("license", "l", "show the licences of the best matching version"),
+    Option("maintainer", "m", "show the maintainers"),
+    Option("reverse", "r", "show the versions in reverse order"),
+    Option("stablereq", "S", "show the teams to ask for stable keywords, by version"),
+    Option("useflags", "u", "show the descriptions of the package's own USE flags"),
+    Option("upstream", "U", "show the upstream project"),
+    Option("xml", "x", "show the unchanged metadata.xml"),
     Option("herd", "H"),
 )
 _STABLE_TEAMS = ("alpha", "amd64", "arm", "hppa", "ia64", "m68k", "ppc", "ppc64", "s390", "sh",
@@ -35,7 +35,7 @@ _INDENT = " " * 13
 
 
 class _Subject:
-    """The package that is told about, its versions, and the file that describes it."""
+    """The queried package with its versions and its metadata.xml."""
 
     def __init__(self, best: Package, versions: list[Package], session: Session) -> None:
         self.best = best
@@ -159,7 +159,7 @@ def _keywords(subject: _Subject, alone: bool) -> Iterable[str]:
 
 
 def _telling_keywords(subject: _Subject) -> list[tuple[Package, str, list[str]]]:
-    """Each version's keywords without those that a higher one in its slot has too."""
+    """Return each version's keywords that no higher version in its slot has."""
     target = subject.session.target
     higher: dict[str, set[str]] = {}
     found = []
@@ -176,12 +176,12 @@ def _telling_keywords(subject: _Subject) -> list[tuple[Package, str, list[str]]]
 
 
 def _sorted_keywords(keywords: list[str]) -> list[str]:
-    """By architecture; those of other systems, as amd64-linux, by system first."""
+    """Return the keywords by architecture; those such as amd64-linux by system first."""
     return sorted(keywords, key=_KeywordOrder)
 
 
 class _KeywordOrder:
-    """Lower when the system is, or else when the architecture is: not an order, but the usual."""
+    """The usual order: lower if the system or the architecture is lower. It is not total."""
 
     def __init__(self, keyword: str) -> None:
         self.arch, _, self.system = keyword.partition("-")
@@ -229,7 +229,7 @@ def _xml(subject: _Subject, alone: bool) -> Iterable[str]:
         return [file.read().strip()]
 
 
-# In the order in which they are shown; whether also when nothing special is asked for.
+# The parts in display order, each with whether it is shown without options.
 _PARTS: dict[str, tuple[Callable[[_Subject, bool], Iterable[str]], bool]] = {
     "maintainer": (_maintainers, True),
     "upstream": (_upstream, True),
@@ -244,7 +244,7 @@ _PARTS: dict[str, tuple[Callable[[_Subject, bool], Iterable[str]], bool]] = {
 
 
 def _listed(texts: list[str], screen: Screen, first: str = "", rest: str = "") -> list[str]:
-    """Each text wrapped, the first one behind `first`; nothing is said of nothing when piped."""
+    """Return the wrapped texts, the first one after `first`; without texts, nothing in a pipe."""
     if not texts:
         return [_wrapped("", screen, first)] if screen.verbose else []
     lines = [_wrapped(texts[0], screen, first, rest)]
@@ -252,7 +252,7 @@ def _listed(texts: list[str], screen: Screen, first: str = "", rest: str = "") -
 
 
 def _wrapped(text: str, screen: Screen, first: str = "", rest: str = "") -> str:
-    """Return `text` after `first`, with its own lines where they fit the width, else wrapped."""
+    """Return `text` after `first`; keep its lines if they fit the width, else wrap it."""
     lines = text.expandtabs().strip("\n").splitlines()
     if not text or not lines:
         return f"{first}None specified"
@@ -260,6 +260,6 @@ def _wrapped(text: str, screen: Screen, first: str = "", rest: str = "") -> str:
         return screen.fill(re.sub(r"\s+", " ", " ".join(lines)).lstrip(), first, rest)
     lines = [first + lines[0], *(rest + line for line in lines[1:])]
     if lines[-1].isspace():
-        # What is left of an XML element's last line is no line.
+        # The last line is only the indent of the XML element's end tag.
         lines[-1] = ""
     return "\n".join(lines)

@@ -48,11 +48,14 @@ def _print(package: Package, session: Session, *, in_bytes: bool) -> None:
 
 
 def measure(session: Session, cpv: str) -> tuple[int, int]:
-    """Bytes and files of what a package put on the disk and is there; hard links count once."""
+    """Return the size in bytes and the number of a package's existing files.
+
+    Hard links count once.
+    """
     root = session.target.root
     seen = set()
     size = 0
-    for path in parse(session.target.installed.read(cpv, "CONTENTS")):
+    for path in parse(session.target.installed.contents(cpv)):
         try:
             status = os.lstat(root + path)
         except OSError:
@@ -64,7 +67,7 @@ def measure(session: Session, cpv: str) -> tuple[int, int]:
 
 
 def human(size: int) -> tuple[str, str]:
-    """A number with at most two decimals, cut rather than rounded, and its unit."""
+    """Return the size as a number with at most two decimals, truncated, and its unit."""
     if size < 1 << 10:
         return str(size), "byte" if size == 1 else "bytes"
     power = min((size.bit_length() - 1) // 10, len(_UNITS))

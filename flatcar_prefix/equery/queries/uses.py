@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # ruff: noqa: PTH207
-# Paths are strings here, as Portage has them; pathlib costs a query time.
-"""Show a package's USE flags: what they do, whether they would be and whether they are set."""
+# Paths are strings, as in Portage; importing pathlib takes time.
+"""Show a package's USE flags: description, current setting, and setting when installed."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from flatcar_prefix.equery.query import find_best, find_in_tree, parse_query
 from flatcar_prefix.equery.session import Session
 
 OPTIONS = (
-    Option("all", "a", "all versions of the package"),
-    Option("forced-masked", "f", "forced and masked flags too"),
-    Option("ignore-l10n", "i", "leave out l10n flags"),
+    Option("all", "a", "show all versions of the package"),
+    Option("forced-masked", "f", "include forced and masked flags"),
+    Option("ignore-l10n", "i", "omit l10n flags"),
 )
 _UNSET, _SET, _MASKED, _FORCED = range(4)
 _MARKS = "-+MF"
@@ -36,7 +36,7 @@ class _Row(NamedTuple):
 
 
 class _State(NamedTuple):
-    """The flags of a package as Portage would set them now."""
+    """The flags of a package with Portage's current settings."""
 
     iuse: list[str]
     enabled: set[str]
@@ -101,10 +101,10 @@ def _level(name: str, enabled: set[str], state: _State) -> int:
 
 
 def _installed_flags(cpv: str, session: Session) -> set[str]:
-    """The flags that it was built with; what is not installed has the configuration's."""
+    """Return the enabled flags of an installed package, or else those of the configuration."""
     target = session.target
     if cpv in target.installed:
-        return set(target.installed.read(cpv, "USE").decode(errors="replace").split())
+        return set(target.recorded(cpv, ["USE"])[0].split())
     return set(target.settings["USE"].split())
 
 
@@ -120,7 +120,10 @@ def _local_flags(package: Package, session: Session) -> list[Flag]:
 
 
 def _state(cpv: str, session: Session, *, every: bool) -> _State:
-    """The package's flags. Without `every`, hidden, masked and forced ones are left out."""
+    """Return the package's flags; hidden flags are omitted.
+
+    Without `every`, forced and masked flags are omitted, too.
+    """
     portdb = session.target.portdb
     settings = portdb.settings
     try:
@@ -149,7 +152,7 @@ def _state(cpv: str, session: Session, *, every: bool) -> _State:
 
 
 def _global_descriptions(repository: str) -> dict[str, str]:
-    """Descriptions of flags that several packages share, from the main repository's profiles."""
+    """Return the descriptions of global USE flags from the main repository's profiles."""
     profiles = os.path.join(repository, "profiles")
     known = dict(_described(os.path.join(profiles, "use.desc")))
     for path in glob(os.path.join(escape(profiles), "desc", "*.desc")):

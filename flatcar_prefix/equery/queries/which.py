@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Print the path of the ebuild that would be used for a package."""
+"""Print the path of the ebuild that Portage selects for a package."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from flatcar_prefix.equery.query import find_in_tree, parse_query
 from flatcar_prefix.equery.session import Session
 
 OPTIONS = (
-    Option("include-masked", "m", "the highest version, masked or not"),
-    Option("ebuild", "e", "print the ebuild too"),
+    Option("include-masked", "m", "include masked versions"),
+    Option("ebuild", "e", "print the ebuild, too"),
 )
 
 
