@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The life of a prefix: plan, create, configure, bootstrap, update, uninstall."""
+"""Plan, create, configure, bootstrap, update and uninstall a prefix."""

@@ -8,91 +8,98 @@ interruption. Wrappers come last, so each wrapper leads to a complete prefix.
 from __future__ import annotations
 
 import os
-import tempfile
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from flatcar_prefix.boards import DEFAULT_BOARD
+from flatcar_prefix.binhost import keyring, where
 from flatcar_prefix.config import build_host, make_conf
 from flatcar_prefix.config.root import missing_features, write_config
 from flatcar_prefix.errors import PrefixError, UsageError
-from flatcar_prefix.lifecycle import existing, request, stages as bootstrapping, uninstall
+from flatcar_prefix.lifecycle import (
+    binhosts,
+    existing,
+    own_libc,
+    shipping,
+    stages as bootstrapping,
+    uninstall,
+)
 from flatcar_prefix.lifecycle.configure import configure, jobs, reconfigure
-from flatcar_prefix.lifecycle.request import Request
+from flatcar_prefix.lifecycle.continuing import continued
+from flatcar_prefix.lifecycle.request import Checked, Request, check, check_types, takes_fields
 from flatcar_prefix.portage_api import session as portage_api
-from flatcar_prefix.prefix import record, registry
-from flatcar_prefix.prefix.locks import locked
+from flatcar_prefix.prefix import markers, record, registry
+from flatcar_prefix.prefix.leftovers import sweep
+from flatcar_prefix.prefix.locks import PATIENCE, flocked, locked
 from flatcar_prefix.prefix.model import Prefix
 from flatcar_prefix.repositories import find as repos, metadata_cache
 from flatcar_prefix.repositories.profiles import choose_profile
-from flatcar_prefix.system.files import filesystem_errors
-from flatcar_prefix.system.messages import NO_PROGRESS, Progress
+from flatcar_prefix.sandbox import confinement
+from flatcar_prefix.system import distribution, programs
+from flatcar_prefix.system.files import filesystem_errors, sweep_temporaries, usual_modes
 from flatcar_prefix.system.places import Sdk, detect_sdk
+from flatcar_prefix.system.progress import Progress, as_progress
 from flatcar_prefix.system.python import hidden_from_others, launch
+from flatcar_prefix.system.users import build_user
+from flatcar_prefix.system.work_dirs import temporary
 from flatcar_prefix.toolchain import find as toolchains
 from flatcar_prefix.wrappers import files
 
 
-def setup(
-    name: str,
-    eprefix: str,
-    *,
-    board: str = DEFAULT_BOARD,
-    staging_dir: Path | str | None = None,
-    final_dir: Path | str | None = None,
-    force: bool = False,
-    custom_ebuild_overlays: Sequence[Path | str] = (),
-    scripts_dir: Path | str | None = None,
-    wrapper_dir: Path | str | None = None,
-    profile: str | None = None,
-    toolchain: str | None = None,
-    bootstrap: str = "source",
-    with_gcc: bool = False,
-    first_stage: str | None = None,
-    last_stage: str | None = None,
-    say: Progress = NO_PROGRESS,
-) -> Prefix:
-    """Create a prefix and return it; the arguments are the flags of ``setup_prefix``.
+@takes_fields
+@usual_modes()
+def setup(request: Request) -> Prefix:
+    """Create a prefix and return it; the arguments are the fields of :class:`Request`.
 
-    Continue an interrupted set-up. Raise :class:`PrefixError` if the prefix cannot be
-    created; invalid arguments raise it before any work starts. ``say`` receives each step.
+    Continue an interrupted set-up; return a finished prefix unchanged. Raise
+    :class:`PrefixError` if the prefix cannot be created; invalid arguments raise it before any
+    work starts. ``say`` receives each step.
     """
-    sdk = detect_sdk(scripts_dir=Path(scripts_dir).absolute() if scripts_dir else None)
-    asked = request.check(
-        sdk, name, eprefix, board=board, staging_dir=staging_dir, final_dir=final_dir, force=force,
-        overlays=custom_ebuild_overlays, scripts_dir=sdk.scripts_dir if scripts_dir else None,
-        wrapper_dir=wrapper_dir, profile=profile, toolchain=toolchain, bootstrap=bootstrap,
-        with_gcc=with_gcc, first_stage=first_stage, last_stage=last_stage,
-    )  # fmt: skip
+    check_types(request)
+    scripts = request.scripts_dir
+    sdk = detect_sdk(scripts_dir=Path(scripts).absolute() if scripts else None)
+    asked = check(request, sdk)
     portage_api.import_portage()
-    with locked(sdk, asked.name, asked.board, asked.staging_dir, asked.final_dir):
-        return _setup_locked(sdk, asked, force=force, say=say)
+    with (
+        locked(sdk, asked.name, asked.board, asked.staging_dir, asked.final_dir),
+        flocked(
+            asked.staging_dir, f"{asked.name}-{asked.board.name}", alone=True, patience=PATIENCE
+        ),
+    ):
+        return _setup_locked(sdk, asked, as_progress(request.say))
 
 
-def _setup_locked(sdk: Sdk, asked: Request, *, force: bool, say: Progress) -> Prefix:
+def _setup_locked(sdk: Sdk, asked: Checked, say: Progress) -> Prefix:
     # Check everything before removing or creating anything.
-    before = existing.replaceable(asked) if force else ()
-    old = None if force else existing.unfinished(asked)
-    prefix = existing.continued(old, asked) if old else _plan(sdk, asked)
+    request = asked.request
+    before = existing.replaceable(asked) if request.force else ()
+    old = None if request.force else existing.wanted(asked)
+    if old and existing.is_finished(old) and old.is_current:
+        say("the set-up is complete; nothing to do")
+        return old
+    prefix, choice = continued(old, asked) if old else _plan(sdk, asked)
     if not prefix.complete:
-        bootstrapping.check_first(prefix, asked.first_stage)
+        bootstrapping.check_first(prefix, request.first_stage)
     files.refuse_blocked(prefix, instead_of=before)
     for gone in before:
-        uninstall.remove(gone, say=say)
+        with flocked(gone.staging_dir, gone.id, alone=True, patience=PATIENCE):
+            uninstall.remove(gone, say=say)
     with filesystem_errors(prefix.staging_dir):
         if old is None:
             say(f"toolchain: {prefix.toolchain.kind}, {prefix.toolchain.version}")
-            _begin(sdk, prefix, say)
+            prefix = _begin(prefix, choice, say)
         else:
             say(f"continuing the set-up of {prefix.id}")
-            _go_on(old, prefix, say)
+            prefix = _go_on(old, choice.trust(prefix), say)
+        _tell_confinement(prefix, say)
+        _tell_binhosts(prefix, say)
+        shipping.tell(prefix, say)
         if not prefix.complete:
             _warm_cache(prefix, say)
+            prefix = own_libc.decide(prefix, say=say)
             prefix = bootstrapping.bootstrap(
-                prefix, say=say, first=asked.first_stage, until=asked.last_stage
+                prefix, say=say, first=request.first_stage, until=request.last_stage
             )
             if not bootstrapping.is_complete(prefix):
                 return prefix
@@ -102,17 +109,23 @@ def _setup_locked(sdk: Sdk, asked: Request, *, force: bool, say: Progress) -> Pr
     return prefix
 
 
-def _go_on(old: Prefix, prefix: Prefix, say: Progress) -> None:
+def _go_on(old: Prefix, prefix: Prefix, say: Progress) -> Prefix:
     """Write the configuration again, including the differences between both."""
+    sweep(prefix)
+    prefix = markers.claim(prefix)
     if prefix.wrapper_dir != old.wrapper_dir:
         for path in files.remove(old):
             say(f"removed {path}")
+    registry.remember(prefix)
     if prefix != old:
-        reconfigure(old, prefix, say=say)
-    elif not prefix.complete:
+        return reconfigure(old, prefix, say=say)
+    if not prefix.complete or not prefix.is_current:
+        record.write(prefix)
         configure(prefix, say=say)
+    return prefix
 
 
+@usual_modes()
 def finish(prefix: Prefix) -> Prefix:
     """Record that the prefix is complete, then create its wrappers.
 
@@ -133,14 +146,18 @@ def finish(prefix: Prefix) -> Prefix:
     return done
 
 
-def _begin(sdk: Sdk, prefix: Prefix, say: Progress) -> None:
-    """Write the record and the configuration; remove both if that fails."""
+def _begin(prefix: Prefix, choice: binhosts.Choice, say: Progress) -> Prefix:
+    """Write the markers, the record and the configuration; remove them if that fails."""
+    kept = markers.existing(("staging", prefix.staging_dir), ("final", prefix.final_dir))
+    prefix = replace(prefix, identity=markers.new_identity(), kept=kept)
     places = (prefix.staging_dir, prefix.final_dir)
     missing = {path for place in places for path in place.parents if not path.exists()}
     try:
         with filesystem_errors(prefix.staging_dir):
-            _create(sdk, prefix)
+            _create(prefix)
+            prefix = record.write(_make_key(choice.trust(prefix)))
             configure(prefix, say=say)
+            return prefix
     except Exception:  # also after a bug in this program
         with suppress(PrefixError):
             uninstall.remove(prefix)
@@ -150,17 +167,51 @@ def _begin(sdk: Sdk, prefix: Prefix, say: Progress) -> None:
         raise
 
 
+def _make_key(prefix: Prefix) -> Prefix:
+    """Make the signing key of a pool, unless the user has named one; publish its public key."""
+    if not prefix.pool or prefix.signing_key == binhosts.NONE:
+        return replace(prefix, signing_key="")
+    home = Path(prefix.signing_home) if prefix.signing_home else prefix.own_signing_home
+    key = prefix.signing_key or keyring.make(home, f"flatcar-prefix pool {prefix.id}")
+    public = prefix.staging.pkgdir / where.KEY_FILE
+    public.parent.mkdir(parents=True, exist_ok=True)
+    keyring.export(home, key, public)
+    # A pool installs its own packages, too.
+    keyring.install(prefix.keyring_dir, [public])
+    return replace(prefix, signing_key=key)
+
+
+def _tell_binhosts(prefix: Prefix, say: Progress) -> None:
+    if prefix.binhosts:
+        names = ", ".join(one.pool or one.uri for one in prefix.binhosts)
+        say(f"packages that fit come from {names} (--binhost=none builds everything)")
+    if prefix.signing_key:
+        say(f"packages are signed with the key {prefix.signing_key}")
+
+
+def _tell_confinement(prefix: Prefix, say: Progress) -> None:
+    how = confinement.describe(prefix)
+    if how.startswith("not confined"):
+        say.warn(f"builds are {how}; they can write to the whole machine")
+    else:
+        say(f"builds are {how}")
+
+
 def _warm_cache(prefix: Prefix, say: Progress) -> None:
     """Warm the metadata cache in parallel before the bootstrap needs it."""
     if prefix.bootstrap != bootstrapping.NO_PACKAGES and metadata_cache.is_cold(prefix):
         say("warming the metadata cache, once for all prefixes")
-        metadata_cache.warm(prefix, jobs=jobs(), say=say)
+        with confinement.confined(prefix):
+            metadata_cache.warm(prefix, jobs=jobs(), say=say)
 
 
-def _plan(sdk: Sdk, asked: Request) -> Prefix:
-    """Return the planned prefix; write nothing."""
+def _plan(sdk: Sdk, asked: Checked) -> tuple[Prefix, binhosts.Choice]:
+    """Return the planned prefix and its binhosts; write nothing."""
+    request = asked.request
     found, main = repos.find(sdk.scripts_dir)
     found = repos.add_overlays(found, main, asked.overlays)
+    places = (asked.staging_dir, asked.final_dir, sdk.distdir, *(r.location for r in found))
+    user, group = build_user(reaches_builds=hidden_from_others(*places) is None)
     prefix = Prefix(
         name=asked.name,
         eprefix=asked.eprefix,
@@ -171,21 +222,49 @@ def _plan(sdk: Sdk, asked: Request) -> Prefix:
         main_repo=main,
         distdir=sdk.distdir,
         depcachedir=sdk.depcachedir,
-        toolchain=toolchains.find(asked.board, asked.toolchain),
-        profile=choose_profile(found, main, asked.board, asked.profile),
-        bootstrap=asked.bootstrap,
+        toolchain=toolchains.find(asked.board, request.toolchain),
+        profile=choose_profile(found, main, asked.board, request.profile),
+        bootstrap=request.bootstrap,
         scripts_dir=os.fspath(sdk.scripts_dir),
-        with_gcc=asked.with_gcc,
+        with_gcc=request.with_gcc,
+        locales=tuple(request.locales),
+        confined=not request.unconfined,
         native_host=build_host.is_gentoo(),
-        username=sdk.username,
-        groupname=sdk.groupname,
+        username=user,
+        groupname=group,
         wrapper_dir=asked.wrapper_dir or sdk.wrapper_dir.absolute(),
         created=time.time(),
+        pool=request.pool,
+        signing_key=request.pool_key or "",
     )
+    if prefix.pool and prefix.signing_key not in ("", binhosts.NONE):
+        key, home = keyring.named(prefix.signing_key)
+        prefix = replace(prefix, signing_key=key, signing_home=os.fspath(home))
     _refuse_unspellable(prefix)
+    _refuse_missing_programs(prefix)
+    choice = binhosts.requested(prefix, request.binhost, request.binhost_key)
+    prefix = choice.applied(prefix)
     if prefix.with_gcc:
         _check_compiler(prefix)
-    return prefix
+    return prefix, choice
+
+
+def _refuse_missing_programs(prefix: Prefix) -> None:
+    """Raise :class:`PrefixError` if this machine lacks programs that the bootstrap needs.
+
+    Portage builds them for a Gentoo build host, and for a checkout that has their packages.
+    """
+    embedded = next(r for r in prefix.repositories if r.name == prefix.main_repo).embedded
+    if prefix.native_host or not embedded or prefix.bootstrap == bootstrapping.NO_PACKAGES:
+        return
+    if missing := programs.missing(prefix.bootstrap):
+        names = " ".join(dict.fromkeys(program.debian for program in missing))
+        gentoo = " ".join(dict.fromkeys(program.gentoo for program in missing))
+        raise PrefixError(
+            f"--bootstrap={prefix.bootstrap} needs programs that are not installed:"
+            f" {', '.join(program.name for program in missing)}",
+            hint=f"Install them: {distribution.install(names, gentoo)}",
+        )
 
 
 def _refuse_unspellable(prefix: Prefix) -> None:
@@ -204,8 +283,7 @@ def _check_compiler(prefix: Prefix) -> None:
 
     Keywords and masks count, so Portage makes the check with a temporary configuration.
     """
-    with tempfile.TemporaryDirectory(prefix="flatcar-prefix-") as directory:
-        here = Path(directory)
+    with temporary() as here:
         trial = replace(
             prefix,
             staging_dir=here / "staging",
@@ -214,7 +292,7 @@ def _check_compiler(prefix: Prefix) -> None:
             depcachedir=here / "depcache",
         )
         features = missing_features(trial)
-        build_host.write(trial, features=features)
+        build_host.write(trial, features=features, launcher=launch())
         write_config(trial.staging, jobs=1, launcher=launch(), features=features)
         portdb = trial.staging.portdb
         found = portdb.xmatch("bestmatch-visible", bootstrapping.GCC)
@@ -222,15 +300,17 @@ def _check_compiler(prefix: Prefix) -> None:
     if not found:
         raise PrefixError(
             f"--with-gcc needs {bootstrapping.GCC}, but no repository has an unmasked version",
-            hint="Omit --with-gcc, or choose a checkout with --scripts_dir or an overlay with"
-            " --custom_ebuild_overlays that has one.",
+            hint="Omit --with-gcc, or choose a checkout with --scripts-dir or an overlay with"
+            " --custom-ebuild-overlays that has one.",
         )
 
 
-def _create(sdk: Sdk, prefix: Prefix) -> None:
-    """Write the record, which allows the user to continue or remove the prefix."""
+def _create(prefix: Prefix) -> None:
+    """Write the markers and the record; the user can continue or remove the prefix then."""
     with filesystem_errors(prefix.staging_dir):
-        prefix.staging_dir.mkdir(parents=True, exist_ok=True)
+        markers.write(prefix, "staging")
         record.write(prefix)
-        if prefix.staging_dir != sdk.staging_dir(prefix.board, prefix.name):
-            registry.remember(sdk, prefix)
+        registry.remember(prefix)
+        markers.write(prefix, "final")
+        for directory in (prefix.staging_dir, prefix.final_dir):
+            sweep_temporaries(directory)

@@ -8,28 +8,30 @@ done, so an interrupted bootstrap continues where it stopped.
 from __future__ import annotations
 
 import os
-import re
+import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from flatcar_prefix.config.root import RUNTIME
+from flatcar_prefix import environ
+from flatcar_prefix.binhost import keyring
+from flatcar_prefix.config.root import IMPORTED_LIBC, LIBC, RUNTIME
+from flatcar_prefix.emerge.death import cause
+from flatcar_prefix.emerge.following import build_options, follow
 from flatcar_prefix.errors import BuildError, UsageError
-from flatcar_prefix.prefix import record
+from flatcar_prefix.prefix import locks, record
 from flatcar_prefix.prefix.model import Prefix
-from flatcar_prefix.system import process
-from flatcar_prefix.system.messages import Progress
-from flatcar_prefix.system.places import environment
+from flatcar_prefix.system.progress import NO_PROGRESS, Progress
 from flatcar_prefix.system.python import launch
+from flatcar_prefix.system.variables import ASTRAY
 
 NO_PACKAGES = "none"
 
-LED_ASTRAY = ("EMERGE_DEFAULT_OPTS", "USE", "ROOT", "PORTAGE_CONFIGROOT", "EPREFIX", "SYSROOT")
+LED_ASTRAY = (*ASTRAY, "EMERGE_DEFAULT_OPTS", "USE")
 """Variables of the caller that a bootstrap ignores."""
 
-LIBC = "sys-libs/glibc"
-IMPORTED_LIBC = "prefix/imported-libc"
 GCC = "sys-devel/gcc"
 
 
@@ -95,13 +97,17 @@ def stages(prefix: Prefix) -> tuple[Stage, ...]:
     """Return the stages of this prefix, in order.
 
     A prefix with an imported C library is for trials; it builds packages of @system only
-    when they are needed. ``with_gcc`` puts a compiler into staging.
+    when they are needed. So does one with this program's own C library, because a machine that
+    cannot fetch the checkout's cannot fetch all of @system. ``with_gcc`` puts a compiler into
+    staging.
     """
     if prefix.bootstrap == NO_PACKAGES:
         return ()
-    own = [s for s in STAGES if s.name != "system" or prefix.bootstrap == "source"]
+    has_system = prefix.bootstrap == "source" and not prefix.own_libc
+    own = [s for s in STAGES if s.name != "system" or has_system]
     if prefix.bootstrap == "import":
         own = [_with_libc(stage, IMPORTED_LIBC) for stage in own]
+        own = [replace(s, steps=(*s.steps, Step((IMPORTED_LIBC,)))) if s.final else s for s in own]
     if prefix.with_gcc:
         # After gcc's runtime, because gcc's dependencies are linked with it.
         own = [
@@ -124,12 +130,10 @@ def check_names(first: str | None, until: str | None) -> None:
     names = [stage.name for stage in STAGES]
     for name in (first, until):
         if name is not None and name not in names:
-            raise UsageError(
-                f"there is no stage {name!r}", hint=f"Choose one of: {', '.join(names)}."
-            )
+            raise UsageError(f"unknown stage {name!r}", hint=f"Choose one of: {', '.join(names)}.")
     if first and until and names.index(first) > names.index(until):
         raise UsageError(
-            f"stage {first} comes after stage {until}, so there is no stage to run",
+            f"stage {first} comes after stage {until}, so no stage would run",
             hint=f"Use this order: {', '.join(names)}.",
         )
 
@@ -187,12 +191,16 @@ def bootstrap(
     """
     check_first(prefix, first)
     left = list(pending(prefix, first=first, until=until))
-    for number, stage in enumerate(left, start=1):
-        label = f"stage {number} of {len(left)}, {stage.name} ({stage.why})"
-        run_stage(prefix, stage, label=label, say=say, update=update)
-        if stage.name not in prefix.stages_done:
-            done = (*prefix.stages_done, stage.name)
-            prefix = record.write(replace(prefix, stages_done=done))
+    try:
+        for number, stage in enumerate(left, start=1):
+            label = f"stage {number} of {len(left)}, {stage.name} ({stage.why})"
+            run_stage(prefix, stage, label=label, say=say, update=update)
+            if stage.name not in prefix.stages_done:
+                done = (*prefix.stages_done, stage.name)
+                prefix = record.write(replace(prefix, stages_done=done))
+    finally:
+        # emerge leaves this to the process whose lock it shares.
+        keyring.stop_agent_of(prefix)
     return prefix
 
 
@@ -205,22 +213,59 @@ def run_stage(
     prefix: Prefix, stage: Stage, *, label: str, say: Progress, update: bool = False
 ) -> None:
     """Run one stage; write its output to a log and report to ``say`` while it runs."""
-    log = prefix.staging.logdir / f"bootstrap-{stage.name}.log"
+    log = log_of(prefix, stage)
     say(f"{label}; log: {log}")
     started = time.time()
     with log.open("w", encoding="utf-8") as stream:
-        for argv in commands(prefix, stage, update=update):
-            child = process.start(argv, env=_environment(), output=stream)
-            while (code := process.wait(child, seconds=1.0)) is None:
-                say.alive(f"{stage.name}: {_current(log)} {elapsed(time.time() - started)}")
+        for argv in commands(prefix, stage, update=update, say=say):
+            variables, lock = locks.passed_on(prefix)
+            code = follow(
+                prefix,
+                argv,
+                log=log,
+                stream=stream,
+                label=stage.name,
+                say=say,
+                env={**_environment(), **variables},
+                pass_fds=lock,
+                check=partial(_refuse_stall, prefix, stage),
+            )
             if code:
                 raise _failure(prefix, stage, log, code, started)
 
 
-def commands(prefix: Prefix, stage: Stage, *, update: bool = False) -> list[list[str]]:
+def log_of(prefix: Prefix, stage: Stage) -> Path:
+    """Return the path of the output of a stage."""
+    return prefix.staging.logdir / f"bootstrap-{stage.name}.log"
+
+
+_PATIENCE_WHEN_FULL = 60.0
+
+
+def _refuse_stall(
+    prefix: Prefix, stage: Stage, child: subprocess.Popen[bytes], idle: float
+) -> None:
+    """End a stage that hangs because PORTAGE_TMPDIR is full; Portage 3.0.83 never ends then."""
+    if idle < _PATIENCE_WHEN_FULL:
+        return
+    room = os.statvfs(prefix.staging.tmpdir)
+    if room.f_bfree * room.f_frsize > 1 << 20:
+        return
+    child.terminate()
+    child.wait()
+    raise BuildError(
+        f"stage {stage.name} stopped: the file system of {prefix.staging.tmpdir} is full",
+        hint="Free space there, then run the same command again to continue this stage.",
+    )
+
+
+def commands(
+    prefix: Prefix, stage: Stage, *, update: bool = False, say: Progress = NO_PROGRESS
+) -> list[list[str]]:
     """Return the command lines of a stage, each of this program's emerge.
 
-    A started stage continues; a finished one runs again.
+    They print the output of compilers if ``say`` is verbose. A started stage continues; a
+    finished one runs again.
     """
     if stage.name not in prefix.stages_done:
         steps = [(("--noreplace", *step.options), step.atoms) for step in stage.steps]
@@ -230,63 +275,20 @@ def commands(prefix: Prefix, stage: Stage, *, update: bool = False) -> list[list
         steps = [(step.options, step.atoms) for step in stage.steps]
     only = () if stage.final else ("--stage",)
     emerge = launch("emerge", os.fspath(prefix.staging_dir), *only)
-    common = ("--oneshot", "--quiet-build=y", "--color=n")
+    common = ("--oneshot", *build_options(say), "--color=n")
     return [[*emerge, *common, *options, *atoms] for options, atoms in steps]
 
 
 def _environment() -> Mapping[str, str]:
-    return {k: v for k, v in environment().items() if k not in LED_ASTRAY}
-
-
-_EMERGING = re.compile(
-    r"^>>> (?:Emerging|Installing)(?: binary)? \((\d+) of (\d+)\) (\S+?)(?:::|$)"
-)
-
-
-def _current(log: Path) -> str:
-    """Return emerge's current package for messages: ``package 2 of 7, sys-libs/glibc-2.36,``."""
-    found = None
-    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
-        found = _EMERGING.match(line) or found
-    return f"package {found[1]} of {found[2]}, {found[3]}," if found else "resolving,"
-
-
-def elapsed(seconds: float) -> str:
-    """Return a duration for messages: ``42 s``, ``3 min 07 s``."""
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+    return environ.variables(without=LED_ASTRAY)
 
 
 def _failure(prefix: Prefix, stage: Stage, log: Path, code: int, started: float) -> BuildError:
-    package = _current(log)
-    build_log = newest_log(prefix.staging.tmpdir, started)
+    why = cause(log, prefix.staging.tmpdir, started)
     return BuildError(
-        f"stage {stage.name} failed at {package.rstrip(',')}; the log is {build_log or log}",
-        hint="Fix the error in the log, then run the same command again to continue this stage."
-        f"{last_words(log)}",
+        f"stage {stage.name} failed: {why}",
+        hint="Fix the error in the log, then run the same command again to continue this stage.",
         exit_code=min(code, 1),
+        stage=stage.name,
+        **why.details(),
     )
-
-
-def newest_log(tmpdir: Path, since: float) -> Path | None:
-    """Return the build log of the package that failed last, or ``None``.
-
-    Portage keeps the build directory of a failed package, with its log or a link into
-    PORT_LOGDIR, and removes the build directories of other packages.
-    """
-    logs = [log for log in tmpdir.glob("portage/*/*/temp/build.log") if _mtime(log) >= since - 1]
-    return Path(os.path.realpath(max(logs, key=_mtime))) if logs else None
-
-
-def _mtime(path: os.PathLike[str]) -> float:
-    try:
-        return Path(path).stat().st_mtime
-    except OSError:
-        return 0.0
-
-
-def last_words(log: Path) -> str:
-    """Return the last error line in the log, or an empty string."""
-    lines: Sequence[str] = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    said = [line.strip() for line in lines if line.startswith(("!!! ", "ERROR: "))]
-    return f" The log says: {said[-1].lstrip('! ')}" if said else ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A set-up that stopped half-way is continued, and can be corrected; conflicts show at first."""
+"""A stopped set-up continues, also with corrected options; conflicts are found at the start."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def seen(machine: Machine) -> dict[str, str]:
 
 
 class TestWrappers:
-    """That there is no room for them is said before anything is begun."""
+    """An error about their directory comes before any work starts."""
 
     @pytest.mark.parametrize("force", [(), ("--force",)], ids=["anew", "force"])
     def test_a_file_of_somebody_elses_is_seen_at_first(
@@ -54,7 +54,7 @@ class TestWrappers:
         assert result.returncode == 1
         what, to_do = two_lines(result)
         assert str(wrapper) in what
-        assert "--wrapper_dir" in to_do
+        assert "--wrapper-dir" in to_do
         assert seen(machine) == before
         machine.setup("w", *force, f"--wrapper_dir={machine.base}/other")
 
@@ -66,7 +66,7 @@ class TestWrappers:
         assert result.returncode == 1
         what, to_do = two_lines(result)
         assert f"{machine.base}/file is not a directory" in what
-        assert "--wrapper_dir" in to_do
+        assert "--wrapper-dir" in to_do
         assert seen(machine) == before
 
     def test_where_they_cannot_be_made_at_last_the_prefix_stays_incomplete(
@@ -96,7 +96,7 @@ class TestWrappers:
 
 
 class TestNamesake:
-    """A name and a board have one prefix: both would have the same wrappers."""
+    """A name and a board have one prefix, because two would have the same wrappers."""
 
     @pytest.fixture
     def elsewhere(self, machine: Machine) -> Path:
@@ -137,7 +137,7 @@ class TestNamesake:
 
 
 class TestFlags:
-    """What was asked for stays; what is asked for differently is taken over, or refused."""
+    """Options stay; a different value is either accepted or rejected."""
 
     def test_what_is_not_said_again_stays(self, machine: Machine) -> None:
         overlay = Overlay(machine.base / "first", "first")
@@ -161,12 +161,15 @@ class TestFlags:
         assert [line.split()[0] for line in said.splitlines()] == ["second"]
         link = prefix.config("final") / "make.profile"
         assert link.resolve() == machine.repos / "gentoo-subset/profiles" / PROFILE
-        assert "[first]" not in (prefix.config("staging") / "repos.conf").read_text()
+        assert (
+            "[first]" not in (prefix.config("staging") / "repos.conf/00-flatcar-prefix").read_text()
+        )
         assert (machine.base / "other/emerge-prefix-f").exists()
         assert not list(machine.bin.iterdir())
 
     @pytest.mark.parametrize(
-        "flag", ["--scripts_dir=other", "--toolchain=host:clang", "--with-gcc"]
+        "flag",
+        ["--scripts-dir=other", "--toolchain=host:clang", "--with-gcc", "--locales=de_DE.UTF-8"],
     )
     def test_what_shaped_what_is_there_is_refused(self, machine: Machine, flag: str) -> None:
         prefix = half(machine, "f")
@@ -192,4 +195,4 @@ class TestFlags:
         staging = machine.base / "else"
         machine.setup("f", f"--staging_dir={staging}")
         command = registry.setup_command(read(staging))
-        assert command == f"setup_prefix --bootstrap=none --staging_dir={staging} f /usr/local/f"
+        assert command == f"setup_prefix --bootstrap=none --staging-dir={staging} f /usr/local/f"

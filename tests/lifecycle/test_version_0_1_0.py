@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A prefix that version 0.1.0 set up is used, updated and uninstalled by this version."""
+"""This version uses, updates and uninstalls a prefix of version 0.1.0."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from machine import CHECKOUT, PASSED_ON, Overlay
 from flatcar_prefix import launch
 
 COMMIT = "7dc4f680dd676ed2b9ee407a489de03f274aa8ee"
-PROGRAM = ("flatcar_prefix", "wrappers", "eclass-helpers", "completion")
+PROGRAM = ("flatcar_prefix", "wrappers", "eclass-helpers", "completion", "repos")
 
 
 class Program:
-    """A copy of this program in a directory, with an environment that knows no other copy."""
+    """A copy of this program in a directory, with an environment without other copies."""
 
     def __init__(self, base: Path) -> None:
         self.base = base
@@ -58,7 +58,7 @@ class Program:
 
 
 def extract(directory: Path) -> None:
-    """Put the files of version 0.1.0 into a directory."""
+    """Write the files of version 0.1.0 into a directory."""
     directory.mkdir()
     archive = subprocess.run(["git", "-C", CHECKOUT, "archive", COMMIT], capture_output=True)
     if archive.returncode:
@@ -67,7 +67,7 @@ def extract(directory: Path) -> None:
 
 
 def environment(base: Path, program: Path) -> None:
-    """Make a virtual environment with this one's Portage, and the program in a directory."""
+    """Create a virtual environment with the present Portage and the program in a directory."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", base / "venv"], check=True)
     site = next((base / "venv/lib").glob("python3*/site-packages"))
     (site / "program.pth").write_text(f"{program}\n{sysconfig.get_path('purelib')}\n")
@@ -79,7 +79,7 @@ def environment(base: Path, program: Path) -> None:
 
 @pytest.fixture(scope="module")
 def upgraded(tmp_path_factory: pytest.TempPathFactory) -> Program:
-    """A prefix of version 0.1.0, whose program was replaced by this version."""
+    """A prefix of version 0.1.0; this version then replaced the program."""
     base = tmp_path_factory.mktemp("old")
     program = Program(base)
     extract(program.directory)
@@ -93,6 +93,7 @@ def upgraded(tmp_path_factory: pytest.TempPathFactory) -> Program:
 
 
 @pytest.mark.e2e
+@pytest.mark.timeout(900)
 @pytest.mark.network
 @pytest.mark.needs_root
 @pytest.mark.needs_namespaces
@@ -101,9 +102,22 @@ def test_it_is_used_updated_and_uninstalled(upgraded: Program) -> None:
     assert "prefix/imported-libc" in upgraded.tool("equery", "list", "*")
     assert "old-amd64-usr" in upgraded.verb("list")
 
+    of_old = sorted((upgraded.base / "build").rglob("etc/portage/package.use/flatcar-prefix"))
+    assert len(of_old) == 2, "staging and the build host"
+    for path in of_old:
+        path.write_text(f"{path.read_text()}# required by me\napp-misc/mine flag\n")
+
     overlay = Overlay(upgraded.base / "overlay", "old-tests")
     overlay.ebuild("app-misc/letter-1")
     upgraded.verb("overlays", "old", "add", overlay.path)
+    for path in of_old:
+        assert not path.exists()
+        lines = path.with_name("zz-user").read_text().splitlines()
+        assert lines[1:] == ["# required by me", "app-misc/mine flag"]
+    for path in (upgraded.base / "build").rglob("etc/portage/*/zz-user"):
+        assert len(path.read_text().splitlines()) == (3 if path.parent.name == "package.use" else 1)
+    for former in ("final", "build"):
+        assert not list((upgraded.base / former).rglob("etc/portage/package.*/flatcar-prefix"))
     upgraded.tool("emerge", "--quiet", "app-misc/letter")
     assert "app-misc/letter-1" in upgraded.tool("equery", "list", "letter")
 
