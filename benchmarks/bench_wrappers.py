@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a wrapper costs over the bare tool, beside the ways it replaces, in one run.
+"""Measure the cost of a wrapper over the bare tool, and the methods it replaces, in one run.
 
     benchmarks/bench_wrappers.py [--runs N] [--json] [--check]
 
-/bin/true stands in for the tool. The board wrapper's way is a bash script that exports the
-variables of a board and calls the tool by sudo; cb-emerge's preamble asks portageq a dozen
-questions before it does anything. Both were written from what those programs do. All take
-turns; times are medians in milliseconds. "least" is the best run and "cpu" what the processors
-spent, which a busy machine changes less. --check fails when a figure is over its goal.
+The tool is /bin/true. The board wrapper's method is a bash script that exports the variables of
+a board and calls the tool with sudo. cb-emerge's preamble first calls portageq a dozen times.
+Both scripts imitate these programs. All methods take turns. Times are medians in milliseconds;
+"least" is the best run, and "cpu" is processor time, which depends less on the load of the
+machine. --check fails if a figure exceeds its goal.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from flatcar_prefix.prefix.model import Prefix
 from flatcar_prefix.wrappers import declaration, files
 
 GOALS = {"cross": 3.0, "view": 12.0, "generate 1": 150.0}
-"""Milliseconds; for the wrappers, over the bare tool."""
+"""Goals in milliseconds; those of wrappers are the difference to the bare tool."""
 
 DECLARATION = (
     "[tool]\ndescription = x\npackage = sys-apps/coreutils\nroot = final\nentry = {}\n"
-    "command = /bin/true\n"
+    "command = /bin/true\ncompiled = yes\n"
 )
 
 BOARD = """\

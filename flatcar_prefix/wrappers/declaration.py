@@ -9,28 +9,33 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 from flatcar_prefix import launch
 from flatcar_prefix.errors import PrefixError
-from flatcar_prefix.system.places import data_dir, user_config_dir
+from flatcar_prefix.system.files import only_root_writes
+from flatcar_prefix.system.places import data_dir, documentation, user_config_dir
 
 SUFFIX = ".conf"
 ENTRIES = ("cross", "view", "module")
 ROOTS = ("staging", "final", "both")
 KEYS = (
     "description", "package", "root", "entry", "needs-root", "without-root", "command",
-    "native-command", "arguments", "module", "stand-in", "probe", "like",
+    "native-command", "compiled", "arguments", "module", "stand-in", "probe", "like",
 )  # fmt: skip
 PLACEHOLDERS = (
     "name", "id", "board", "arch", "chost", "libdir", "eprefix", "staging_dir", "final_dir",
     "tools", "kind", "root", "eroot", "logdir",
 )  # fmt: skip
 
+_FORMER = " of "
+"""Divides the key of an overridden declaration; no tool has a space in its name."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _PACKAGE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9+_.-]*/[A-Za-z0-9_][A-Za-z0-9+_-]*")
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\??")
 _OPTION = re.compile(r"-[A-Za-z0-9?]|--[A-Za-z0-9][A-Za-z0-9-]*")
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 
@@ -53,6 +58,8 @@ class Tool:
     """Names of the command, best first; for a module, of the command that it runs, if any."""
     native_commands: tuple[str, ...] = ()
     """Further names, for boards of this machine's architecture."""
+    compiled: bool = False
+    """Whether no command is a script, whose interpreter may be missing."""
     arguments: tuple[str, ...] = ()
     """Arguments to insert before the caller's own."""
     needs_root: bool = False
@@ -65,6 +72,7 @@ class Tool:
     probe: tuple[str, ...] = ()
     """Arguments that test whether the command works with this Portage."""
     environment: Mapping[str, str] = field(default_factory=dict)
+    """A name that ends in ``?`` is a default: the caller's variable takes precedence."""
 
 
 class DeclarationError(PrefixError):
@@ -72,7 +80,8 @@ class DeclarationError(PrefixError):
 
     def __init__(self, path: Path, key: str, reason: str) -> None:
         place = f"{path}: {key}: " if key else f"{path}: "
-        super().__init__(place + reason, hint="Correct the declaration; see docs/adding-a-tool.md.")
+        page = documentation("adding-a-tool.md")
+        super().__init__(place + reason, hint=f"Correct the declaration; see {page}.")
 
 
 def directories(*, etc: Path = Path("/etc")) -> list[Path]:
@@ -84,17 +93,47 @@ def directories(*, etc: Path = Path("/etc")) -> list[Path]:
     ]
 
 
+def refused() -> list[Path]:
+    """Return the declarations that are ignored, because root must not follow them.
+
+    A declaration names programs for root to run. Root follows those that only root can
+    write; for any other user, the list is empty.
+    """
+    found = (path for place in directories() for path in sorted(place.glob(f"*{SUFFIX}")))
+    return [path for path in found if _is_refused(path)]
+
+
+def _is_refused(path: Path) -> bool:
+    # Root already runs this program, so its own declarations are trusted.
+    own = path.parent == data_dir() / "wrappers"
+    return os.geteuid() == 0 and not own and not only_root_writes(path)
+
+
 def tools(places: Iterable[Path] | None = None) -> dict[str, Tool]:
     """Return all declared tools by name.
 
     :class:`DeclarationError` for the first invalid declaration.
     """
     paths: dict[str, Path] = {}
+    texts: dict[str, configparser.ConfigParser] = {}
     for directory in directories() if places is None else places:
         for path in sorted(directory.glob(f"*{SUFFIX}")):
-            paths[path.stem] = path
-    texts = {name: sections(path) for name, path in paths.items()}
+            if places is not None or not _is_refused(path):
+                _add(path, paths, texts)
     return {name: read(name, texts, paths) for name in sorted(paths)}
+
+
+def _add(path: Path, paths: dict[str, Path], texts: dict[str, configparser.ConfigParser]) -> None:
+    """Add a declaration in place of an earlier one with this name.
+
+    With ``like = <its own name>``, it inherits from the earlier one, which gets another key.
+    """
+    name, text = path.stem, sections(path)
+    if text["tool"].get("like") == name and name in texts:
+        former = f"{name}{_FORMER}{paths[name].parent}"
+        texts[former] = texts[name]
+        text["tool"]["like"] = former
+    paths[name], texts[name] = path, text
 
 
 def sections(path: Path) -> configparser.ConfigParser:
@@ -157,6 +196,7 @@ def read(
         entry=tool["entry"],
         commands=commands,
         native_commands=_words(path, tool, "native-command"),
+        compiled=_boolean(path, tool, "compiled"),
         arguments=_words(path, tool, "arguments"),
         needs_root=_boolean(path, tool, "needs-root"),
         without_root=_options(path, tool, "without-root"),
@@ -181,7 +221,8 @@ def _merged(
         if model not in texts:
             raise DeclarationError(path, "like", f"no tool {model!r} is declared")
         theirs = texts[model]
-        own_only = ("like", "command", "native-command") if seen else ("like",)
+        another = seen and not model.startswith(f"{name}{_FORMER}")
+        own_only = ("like", "command", "native-command") if another else ("like",)
         tool = {k: v for k, v in theirs["tool"].items() if k not in own_only} | tool
         if "environment" in theirs:
             environment = dict(theirs["environment"]) | environment
@@ -207,6 +248,20 @@ def _check_modules(path: Path, tool: Mapping[str, str]) -> None:
     for key in ("module", "stand-in"):
         if key in tool and not _MODULE.fullmatch(launch.module_of(tool[key])):
             raise DeclarationError(path, key, f"{tool[key]!r} is not the name of a Python module")
+        if key in tool and not _is_module(launch.module_of(tool[key])):
+            raise DeclarationError(
+                path,
+                key,
+                f"no module {tool[key]!r} is installed; flatcar-prefix has"
+                f" {', '.join(launch.MODULES)}",
+            )
+
+
+def _is_module(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def _words(path: Path, tool: Mapping[str, str], key: str, default: str = "") -> tuple[str, ...]:

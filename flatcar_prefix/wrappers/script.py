@@ -16,13 +16,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from flatcar_prefix import environ
 from flatcar_prefix.prefix.model import Prefix, Root
 from flatcar_prefix.system.places import data_dir
+from flatcar_prefix.system.programs import SYSTEM_PATH
 from flatcar_prefix.system.python import interpreter, launch
+from flatcar_prefix.system.variables import ASTRAY, MEANT
 from flatcar_prefix.version import __version__
 from flatcar_prefix.wrappers import view
 from flatcar_prefix.wrappers.declaration import ENTRIES, Tool, filled
-from flatcar_prefix.wrappers.variables import ASTRAY, MEANT
 
 MARK = "flatcar-prefix wrapper"
 
@@ -43,15 +45,26 @@ def templates() -> dict[str, str]:
     return {e: (directory / f"{e}.sh.in").read_text(encoding="utf-8") for e in ENTRIES}
 
 
-def text(prefix: Prefix, tool: Tool, templates: Mapping[str, str], *, works: str = "") -> str:
+def text(
+    prefix: Prefix,
+    tool: Tool,
+    templates: Mapping[str, str],
+    *,
+    works: str = "",
+    passed_over: str = "",
+) -> str:
     """Return the wrapper of ``tool`` for ``prefix``, made from one of ``templates``.
 
-    ``works`` is the path of a command that has a probe and passed it.
+    ``works`` is the path of a command that has a probe and passed it. ``passed_over`` names a
+    command that failed its probe, and why.
     """
     if tool.probe and not works:
         tool = replace(tool, entry="module", module=tool.stand_in, commands=(), native_commands=())
     entry = "module" if tool.module and tool.entry != "view" else tool.entry
-    return mark(_fill(templates[entry], _values(prefix, tool, entry, works)), prefix)
+    values = _values(prefix, tool, entry, works)
+    if passed_over:
+        values["HELP"] += f"\n  not used:  {passed_over}"
+    return mark(_fill(templates[entry], values), prefix)
 
 
 def _fill(template: str, values: Mapping[str, str]) -> str:
@@ -106,9 +119,26 @@ def _values(prefix: Prefix, tool: Tool, entry: str, works: str) -> dict[str, str
         "CHOOSES_ROOT": "" if tool.root == "both" else "yes",
         "RECORD": shlex.quote(os.fspath(prefix.record_file)),
         "GONE": shlex.quote(f" * the prefix {prefix.id} was not found in {staging}"),
+        "GONE_HINT": shlex.quote(
+            f" * Remove what is left: flatcar-prefix uninstall {prefix.id}; or, if you moved it:"
+            " flatcar-prefix wrappers <its new directory>"
+        ),
+        "NAMESPACE_HINT": shlex.quote(
+            " * In a container, add the capability SYS_ADMIN (docker run --cap-add SYS_ADMIN), or"
+            " run the command on the machine itself."
+        ),
+        "LAUNCHER": shlex.quote(launch()[-1]),
+        "ORPHANED": shlex.quote(" * the program that wrote this wrapper is gone:"),
+        "BRING_OVER": shlex.quote(
+            " * Install flatcar-prefix, then bring the prefix over to it:"
+            f" flatcar-prefix wrappers {prefix.id}"
+        ),
+        "CLOSED": shlex.quote(f" * the prefix {prefix.id} cannot be reached"),
+        "SYSTEM_PATH": SYSTEM_PATH,
         "STAGING_DIR": shlex.quote(staging),
         "HELP": help_text(prefix, tool),
         "COMMANDS": shlex.join(commands),
+        "COMPILED": "yes" if tool.compiled else "",
         "MODULE": shlex.join(launch(tool.module)) if tool.module else "",
         "MODULE_NAME": shlex.quote(own(tool.module)),
         "STAND_IN": shlex.join(launch(tool.stand_in)) if tool.stand_in else "",
@@ -145,7 +175,15 @@ def _assignments(tool: Tool, root: Root, entry: str) -> str:
     """Return the tool's variables for ``root``, each as a word of the shell's ``export``."""
     variables = environment(root, entry) if tool.root != "both" else {}
     variables |= {key: filled(text, placeholders(root)) for key, text in tool.environment.items()}
-    return " \\\n\t\t".join(f"{key}={shlex.quote(value)}" for key, value in variables.items())
+    return " \\\n\t\t".join(assignment(key, value) for key, value in variables.items())
+
+
+def assignment(key: str, value: str) -> str:
+    """Return a word of ``export``; with ``NAME?``, the caller's variable takes precedence."""
+    if not key.endswith("?"):
+        return f"{key}={shlex.quote(value)}"
+    escaped = re.sub(r'([\\"$`])', r"\\\1", value)
+    return f'{key[:-1]}="${{{key[:-1]}:-{escaped}}}"'
 
 
 def _path(prefix: Prefix, entry: str) -> str:
@@ -224,7 +262,7 @@ def environment(root: Root, entry: str) -> dict[str, str]:
 
 def found(prefix: Prefix, tool: Tool, *, path: str | None = None) -> Path | None:
     """Return the path of the tool's command on this machine, ``None`` if it is missing."""
-    search = os.environ.get("PATH", os.defpath) if path is None else path
+    search = environ.search_path() if path is None else path
     for candidate in candidates(prefix, tool):
         if at := shutil.which(candidate, path=search):
             return Path(at)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A prefix with two packages in both roots, in a place that an ordinary user can read."""
+"""A prefix with two packages in both roots, in a directory that ordinary users can read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def recorder(open_dir: Path) -> Recorder:
 
 @pytest.fixture
 def open_dir() -> Iterator[Path]:
-    """A directory of this test's that every user can look into."""
+    """A directory for one test that every user can read."""
     path = Path(tempfile.mkdtemp(prefix="fp-wrappers-", dir="/var/tmp"))
     path.chmod(0o755)
     yield path
@@ -30,7 +30,7 @@ def open_dir() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def toolbox() -> Iterator[InUse]:
-    """A prefix with two packages, which tests leave as it is."""
+    """A prefix with two packages, which tests do not change."""
     base = Path(tempfile.mkdtemp(prefix="fp-toolbox-"))
     base.chmod(0o755)
     machine = Machine(base / "machine")
@@ -50,7 +50,7 @@ def toolbox() -> Iterator[InUse]:
 
 @pytest.fixture(scope="session")
 def viewed() -> Iterator[InUse]:
-    """A prefix with nothing in it and a wrapper of the shell, which tests leave as it is."""
+    """A prefix without packages and with a wrapper of the shell, which tests do not change."""
     base = Path(tempfile.mkdtemp(prefix="fp-viewed-"))
     base.chmod(0o755)
     prefix = Machine(base / "machine").setup("viewed")
@@ -63,7 +63,7 @@ def viewed() -> Iterator[InUse]:
 
 @pytest.fixture
 def bare(open_dir: Path) -> InUse:
-    """A prefix of the test's own, with nothing in it."""
+    """A prefix without packages, for one test."""
     prefix = Machine(open_dir / "machine").setup("bare")
     for kind in ("staging", "final"):
         (prefix.eroot(kind) / "etc/which-root").write_text(kind)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The example of docs/adding-a-tool.md, as it stands there."""
+"""The unmodified example of docs/adding-a-tool.md."""
 
 from __future__ import annotations
 

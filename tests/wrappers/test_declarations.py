@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from machine import InUse
 from tooling import declare
 
 from flatcar_prefix.errors import PrefixError
-from flatcar_prefix.wrappers import declaration
+from flatcar_prefix.wrappers import declaration, script
 
 GOOD = {
     "description": "does something",
@@ -33,7 +35,7 @@ def read(directory: Path, content: str, name: str = "thing") -> declaration.Tool
 
 def test_a_declaration_says_all_there_is(tmp_path: Path) -> None:
     tool = read(tmp_path, text(
-        needs_root="yes", command="{chost}-thing thing", arguments='--at {eroot} "two words"', stand_in="a.b",
+        needs_root="yes", command="{chost}-thing thing", arguments='--at {eroot} "two words"', stand_in="json.tool",
         probe="--version",
     ) + "[environment]\nPLACE = {eprefix}/x\n")  # fmt: skip
     assert (tool.name, tool.description, tool.package) == (
@@ -44,7 +46,7 @@ def test_a_declaration_says_all_there_is(tmp_path: Path) -> None:
     assert (tool.root, tool.entry, tool.needs_root) == ("final", "cross", True)
     assert tool.commands == ("{chost}-thing", "thing")
     assert tool.arguments == ("--at", "{eroot}", "two words")
-    assert (tool.stand_in, tool.probe) == ("a.b", ("--version",))
+    assert (tool.stand_in, tool.probe) == ("json.tool", ("--version",))
     assert tool.environment == {"PLACE": "{eprefix}/x"}
 
 
@@ -70,6 +72,17 @@ BAD = {
     ),
     "both without a module": (text(root="both"), "root", "requires entry = module"),
     "probe for nothing": (text(probe="x"), "probe", "stand-in"),
+    "no such module": (
+        text(entry="module", module="no.such"),
+        "module",
+        "no module 'no.such' is installed",
+    ),
+    "no such submodule": (
+        text(entry="module", module="flatcar_prefix.no"),
+        "module",
+        "is installed",
+    ),
+    "no such stand-in": (text(stand_in="no.such"), "stand-in", "no module 'no.such'"),
     "needs-root": (text(needs_root="maybe"), "needs-root", "neither yes nor no"),
     "without-root for what needs none": (
         text(without_root="-p"),
@@ -118,6 +131,20 @@ def test_a_declaration_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thing.conf").write_bytes(b"\xff\xfe\0")
     with pytest.raises(PrefixError, match=r"thing\.conf"):
         declaration.tools([tmp_path])
+
+
+@pytest.mark.parametrize("value", ["/x", '"$(touch /x)`\\'])
+def test_a_default_yields_to_the_callers_variable(tmp_path: Path, value: str) -> None:
+    tool = read(tmp_path, text() + f"[environment]\nPKGDIR? = {value}\n")
+    assert tool.environment == {"PKGDIR?": value}
+    word = script.assignment("PKGDIR?", value)
+    variables: dict[str, str]
+    for variables, wanted in (({}, value), ({"PKGDIR": "/mine"}, "/mine")):
+        done = subprocess.run(
+            ["sh", "-uc", f'export {word}; printf %s "$PKGDIR"'],
+            env={"PATH": os.defpath, **variables}, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert done.stdout == wanted
 
 
 @pytest.mark.parametrize("name", ["a b", "-x", "x-prefix-y", ".x"])
@@ -189,3 +216,27 @@ def test_any_text_is_read_or_refused(
 @given(st.text(st.characters(blacklist_characters="{}"), max_size=20))
 def test_text_without_placeholders_stays(value: str) -> None:
     assert declaration.filled(value, {}) == value
+
+
+def test_like_itself_changes_single_keys_of_the_overridden_declaration(tmp_path: Path) -> None:
+    shipped, own, more = (tmp_path / name for name in ("shipped", "own", "more"))
+    for directory in (shipped, own, more):
+        directory.mkdir()
+    (shipped / "thing.conf").write_text(
+        text(command="{chost}-thing", arguments="--old", needs_root="yes")
+    )
+    (shipped / "other.conf").write_text(text(like="thing"))
+    (own / "thing.conf").write_text("[tool]\nlike = thing\narguments = --new\n")
+    (more / "thing.conf").write_text("[tool]\nlike = thing\nroot = staging\n")
+    found = declaration.tools([shipped, own, more])
+    thing = found["thing"]
+    assert thing.path == more / "thing.conf"
+    assert (thing.arguments, thing.commands) == (("--new",), ("{chost}-thing",))
+    assert (thing.root, thing.needs_root) == ("staging", True)
+    assert found["other"].commands == ("other",), "a command is never inherited from another tool"
+    assert sorted(found) == ["other", "thing"]
+
+
+def test_like_itself_without_another_declaration_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(declaration.DeclarationError, match="forms a cycle: thing -> thing"):
+        read(tmp_path, text(like="thing"))

@@ -19,8 +19,8 @@ from flatcar_prefix.boards import BOARDS
 from flatcar_prefix.errors import PrefixError
 from flatcar_prefix.prefix import record
 from flatcar_prefix.prefix.model import Prefix
-from flatcar_prefix.wrappers import declaration, files
-from flatcar_prefix.wrappers.files import read_mark
+from flatcar_prefix.wrappers import check, declaration, files
+from flatcar_prefix.wrappers.marks import read_mark
 
 MINIMAL = "[tool]\ndescription = true\npackage = sys-apps/coreutils\nroot = final\nentry = cross\n"
 
@@ -47,14 +47,17 @@ def test_list_shows_each_wrapper_and_who_answers(bare: InUse) -> None:
     }
     assert rows["emerge"]["root"] == "both"
     assert rows["emaint"]["entry"] == "view"
-    assert rows["emaint"]["answers"].endswith("/emaint")
+    assert rows["emaint"]["answers"].startswith("portage-program of flatcar-prefix")
+    assert rows["quickpkg"]["answers"].endswith("/quickpkg")
     assert rows["equery"]["installed"]
     assert (rows["eselect"]["installed"], rows["eselect"]["package"]) in (
         (False, "app-admin/eselect"), (True, "app-admin/eselect"),
     )  # fmt: skip
     text = bare.machine.ok(*fp_words(bare, "--list")).stdout
     assert text.splitlines()[0].split() == ["wrapper", "tool", "root", "entry", "installed"]
-    assert len(text.splitlines()) == len(rows) + 1
+    assert len(text.splitlines()) == len(rows) + 2
+    usable = sum(row["installed"] for row in rows.values())
+    assert text.splitlines()[-1].startswith(f" * {usable} of {len(rows)} tools can be used")
 
 
 def fp_words(prefix: InUse, *words: str) -> list[str]:
@@ -218,8 +221,8 @@ class Crowd:
         list(files.remove(self.get(name, board)))
         shutil.rmtree(self.get(name, board).staging_dir)
 
-    def check(self, name: str) -> list[files.Finding]:
-        return files.check(self.get(name), self.tools)
+    def check(self, name: str) -> list[check.Finding]:
+        return check.check(self.get(name), self.tools)
 
     def leads_to(self, name: str) -> str:
         text = (self.bin / f"q-prefix-{name}").read_text()

@@ -140,6 +140,23 @@ def test_what_changes_nothing_needs_no_root(toolbox: InUse, open_dir: Path, line
     assert (done.returncode, ASKED[line] in done.stdout) == (0, True), done.stdout + done.stderr
 
 
+@pytest.mark.needs_root
+def test_emaint_names_a_file_that_the_user_cannot_read(toolbox: InUse, open_dir: Path) -> None:
+    config = toolbox.final / "var/lib/portage/config"
+    config.touch()
+    before = config.stat()
+    os.chown(config, 0, 0)
+    config.chmod(0o660)
+    try:
+        done = without_sudo(toolbox, open_dir, toolbox.wrapper("emaint"), "--check", "cleanconfmem")
+    finally:
+        os.chown(config, before.st_uid, before.st_gid)
+    what, to_do = two_lines(done)
+    assert done.returncode == 1
+    assert what == f"{toolbox.eprefix}/var/lib/portage/config: Permission denied"
+    assert "root" in to_do
+
+
 def test_ldconfig_prints_the_cache_without_root(toolbox: InUse, open_dir: Path) -> None:
     toolbox.machine.ok(toolbox.wrapper("ldconfig"))
     done = without_sudo(toolbox, open_dir, toolbox.wrapper("ldconfig"), "-p")

@@ -10,6 +10,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
@@ -21,15 +22,18 @@ from flatcar_prefix.wrappers import declaration
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs_namespaces]
 
-GENTOOLKIT = "eclean enalyze epkginfo eread eshowkw euse revdep-rebuild imlate".split()
+GENTOOLKIT = (
+    "eclean eclean-dist eclean-pkg enalyze epkginfo eread eshowkw euse revdep-rebuild imlate ekeyword"
+    " ebump"
+).split()
 PORTAGE_UTILS = (
     "q qatom qcheck qdepends qfile qgrep qkeyword qlist qlop qsearch qsize quse qwhich qmerge qpkg"
-    " qtbz2 qxpak"
+    " qtbz2 qxpak qmanifest qtegrity"
 ).split()
 CONFIGURATION = ["eselect", "gcc-config", "binutils-config"]
 REAL = (
     "emerge ebuild portageq emaint egencache quickpkg env-update etc-update dispatch-conf regenworld"
-    " fixpackages archive-conf glsa-check equery gdb pkg-config ldconfig bwrap"
+    " fixpackages archive-conf glsa-check emerge-webrsync emirrordist gpkg-sign equery gdb pkg-config ldconfig bwrap"
 ).split()
 """Tools that a test below (or test_portageq, test_equery...) runs instead of a recorder."""
 
@@ -65,6 +69,26 @@ def test_every_declaration_is_tried() -> None:
         n for n, t in declaration.tools().items() if t.path.parent.parent.name != "flatcar-prefix"
     }
     assert declared == {*REAL, *GENTOOLKIT, *PORTAGE_UTILS, *CONFIGURATION}
+
+
+def test_every_tool_of_portage_is_declared() -> None:
+    files = distribution("portage").files or ()
+    installed = {path.name for path in files if str(path).startswith("../../../bin/")}
+    assert "emerge" in installed
+    assert installed - set(declaration.tools()) == set()
+
+
+@pytest.mark.parametrize("tool", ["emirrordist", "gpkg-sign"])
+def test_tools_for_mirrors_and_signatures_start(workshop: InUse, kind: str, tool: str) -> None:
+    done = run(workshop, tool, f"--{kind}", "--help")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "usage" in (done.stdout + done.stderr).lower()
+
+
+def test_emerge_webrsync_wants_a_repository_called_gentoo(workshop: InUse) -> None:
+    done = run(workshop, "emerge-webrsync", "--help")
+    assert done.returncode in (0, 1)
+    assert "Repository 'gentoo' not found" in done.stderr or "usage" in done.stdout.lower()
 
 
 def test_ebuild_runs_phases_in_its_root(workshop: InUse, kind: str) -> None:
@@ -106,8 +130,15 @@ def test_egencache_writes_the_cache_of_a_repository(workshop: InUse, kind: str) 
 def test_quickpkg_packs_what_is_installed_under_its_names_on_the_target(
     workshop: InUse, kind: str
 ) -> None:
-    shutil.rmtree(workshop.staging_dir / "pkgs")
-    done = run(workshop, "quickpkg", f"--{kind}", "--include-config=y", "app-misc/greeting")
+    pkgdir, elsewhere = (workshop.staging_dir / name for name in ("pkgs", "quickpkgs"))
+    for directory in (pkgdir, elsewhere):
+        shutil.rmtree(directory, ignore_errors=True)
+    words = ("quickpkg", f"--{kind}", "--include-config=y", "app-misc/greeting")
+    done = run(workshop, *words)
+    assert done.returncode == 0, done.stderr
+    assert list(elsewhere.rglob("*.gpkg.tar"))
+    assert not list(pkgdir.rglob("*.gpkg.tar")), "final would install it"
+    done = run(workshop, *words, env={"PKGDIR": str(pkgdir)})
     assert done.returncode == 0, done.stderr
     (package,) = workshop.binaries("app-misc/greeting-1.0")
     listed = workshop.machine.ok(

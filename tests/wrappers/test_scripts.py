@@ -19,7 +19,7 @@ from machine import InUse, Machine, Run
 from tooling import ORDINARY, Recorded, Recorder, as_ordinary_user, declare
 
 from flatcar_prefix.prefix import record
-from flatcar_prefix.wrappers.variables import ASTRAY, MEANT
+from flatcar_prefix.system.variables import ASTRAY, MEANT
 
 CROSS = "[tool]\ndescription = records\npackage = app-misc/recorder\nroot = final\nentry = cross\n"
 ENTRIES = {
@@ -193,7 +193,7 @@ def test_prefix_help_says_what_the_wrapper_is(recording: InUse, recorder: Record
     recorder.install("crossed", recording.eprefix)
     path = f"{recorder.bin}:{os.environ['PATH']}"
     assert (
-        "answers:   crossed\n"
+        f"answers:   {recorder.bin}/crossed\n"
         in recording.machine.ok(
             recording.wrapper("crossed"), "--prefix-help", env={"PATH": path}
         ).stdout
@@ -221,6 +221,9 @@ def test_a_gentoolkit_is_preferred_where_it_works_and_answers_in_the_view(
     assert bare.machine.fp("wrappers", "bare", env={"PATH": path}).returncode == 0
     shown = bare.machine.ok(bare.wrapper("equery"), "--prefix-help", env={"PATH": path}).stdout
     assert f"answers:   {program if works else 'equery of flatcar-prefix'}" in shown
+    assert (f"not used:  {program}: Traceback\n" in shown) is not works
+    listed = bare.machine.fp("wrappers", "bare", "--list", env={"PATH": path})
+    assert (f"equery does not use {program}: Traceback" in listed.stderr) is not works
     done = bare.machine.run(bare.wrapper("equery"), "list", "x y", env={"PATH": path})
     if works:
         got = recorder.read(done)
@@ -271,6 +274,25 @@ def test_a_stand_in_answers_only_where_the_command_is_missing(
     assert "answers:   equery of flatcar-prefix" in asked.stdout
     assert "Traceback" not in done.stderr
     assert call(recording, recorder, tool, "list", "x").words == ["list", "x"]
+
+
+@pytest.mark.parametrize("tool", ["crossed", "viewed", "replaced", "replaced-view"])
+def test_a_script_without_its_interpreter_is_passed_over(
+    recording: InUse, recorder: Recorder, tool: str
+) -> None:
+    recorder.install(tool, recording.eprefix)
+    program = recorder.bin / tool
+    program.write_text(program.read_text().replace("#!/bin/sh", "#! /no/such/python -E"))
+    env = {"PATH": f"{recorder.bin}:{os.environ['PATH']}"}
+    why = f"{program} requires /no/such/python, which does not exist\n"
+    shown = recording.machine.ok(recording.wrapper(tool), "--prefix-help", env=env).stdout
+    assert f"not used:  {why}" in shown
+    done = recording.machine.run(recording.wrapper(tool), "list", "nothing", env=env)
+    if tool in ("crossed", "viewed"):
+        assert (done.returncode, done.stderr) == (127, f" * {why}")
+    else:
+        assert "answers:   equery of flatcar-prefix" in shown
+        assert done.returncode not in (23, 126, 127)
 
 
 def test_no_wrapper_names_a_shell_other_than_sh(recording: InUse) -> None:

@@ -8,6 +8,7 @@ import pty
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -16,6 +17,26 @@ from machine import InUse, Machine, Run, snapshot, two_lines
 from tooling import as_ordinary_user, shell
 
 pytestmark = pytest.mark.needs_namespaces
+
+FORBID_UNSHARE = """
+import ctypes, errno, os, struct, sys
+SECCOMP_RET_ERRNO, SECCOMP_RET_ALLOW, UNSHARE = 0x00050000, 0x7FFF0000, 272
+program = b"".join(
+    struct.pack("HBBI", *line)
+    for line in [
+        (0x20, 0, 0, 0),  # load the number of the system call
+        (0x15, 0, 1, UNSHARE),  # skip one instruction unless it is unshare(2)
+        (0x06, 0, 0, SECCOMP_RET_ERRNO | errno.EPERM),
+        (0x06, 0, 0, SECCOMP_RET_ALLOW),
+    ]
+)
+text = ctypes.create_string_buffer(program)
+filter = ctypes.create_string_buffer(struct.pack("HxxxxxxP", 4, ctypes.addressof(text)))
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(22, 2, filter) == 0, os.strerror(ctypes.get_errno())
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+"""Run a command for which unshare(2) fails on x86-64, as in a container with seccomp."""
 
 
 @pytest.fixture(params=[pytest.param("root", marks=pytest.mark.needs_root), "user"])
@@ -287,6 +308,17 @@ def test_the_current_directory_and_relative_paths_keep_working(
     assert seen.stdout == f"{place}\nfoundfound", seen.stderr
 
 
+def test_files_of_a_root_have_their_paths_in_the_view(caller: str, viewed: InUse) -> None:
+    wrapper = viewed.wrapper("viewsh")
+    for kind in ("staging", "final"):
+        root = viewed.eroot(kind)
+        words = ("-c", 'pwd; printf "%s\\n" "$@"', "sh", root / "etc", root, "a b", "", "./etc")
+        seen = run(caller, viewed.machine, wrapper, f"--{kind}", *words, cwd=root / "etc")
+        eprefix = viewed.eprefix
+        wanted = [f"{eprefix}/etc", f"{eprefix}/etc", eprefix, "a b", "", "./etc"]
+        assert seen.stdout.splitlines() == wanted, seen.stderr
+
+
 def test_a_current_directory_beside_the_prefix_is_that_of_the_view(
     caller: str, open_dir: Path
 ) -> None:
@@ -340,6 +372,37 @@ def test_a_machine_that_allows_users_no_namespaces_is_named(
     said, to_do = two_lines(seen)
     assert f"{place} is 0" in said
     assert "as root" in to_do
+
+
+@pytest.mark.needs_root
+@pytest.mark.parametrize(
+    "restriction",
+    [
+        pytest.param(
+            ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"], id="capability"
+        ),
+        pytest.param([sys.executable, "-c", FORBID_UNSHARE], id="seccomp"),
+    ],
+)
+def test_a_container_that_forbids_namespaces_is_explained(
+    viewed: InUse, restriction: list[str]
+) -> None:
+    seen = viewed.machine.run(*restriction, viewed.wrapper("viewsh"), "-c", ":")
+    assert seen.returncode == 1
+    said, to_do = two_lines(seen)
+    assert "does not permit mount namespaces: unshare" in said
+    assert "SYS_ADMIN" in to_do
+
+
+@pytest.mark.needs_root
+def test_an_unrestricted_machine_makes_one_namespace(viewed: InUse, open_dir: Path) -> None:
+    """A first unshare, as a trial, would double the cost of a wrapper."""
+    trace = open_dir / "trace"
+    viewed.machine.ok(
+        "strace", "-f", "-qq", "-e", "trace=unshare", "-o", trace,
+        viewed.wrapper("viewsh"), "-c", ":",
+    )  # fmt: skip
+    assert trace.read_text().count("unshare(") == 1
 
 
 def test_a_machine_without_unshare_is_told_which_package_has_it(

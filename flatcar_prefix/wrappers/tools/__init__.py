@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Tools that this program answers itself, each a module run by a wrapper."""
+"""Tools that this program implements; a wrapper runs each of these modules."""

@@ -17,7 +17,7 @@ from flatcar_prefix.errors import PrefixError, UsageError
 from flatcar_prefix.prefix import record
 from flatcar_prefix.prefix.model import Root
 from flatcar_prefix.sandbox import command
-from flatcar_prefix.system import messages
+from flatcar_prefix.system import entry
 
 NO_PROGRAM = "\0"
 """The placeholder for a program that the arguments do not name."""
@@ -38,19 +38,19 @@ class NoShellError(PrefixError):
 
 def main(argv: Sequence[str]) -> int:
     """Run ``argv`` and return the exit code of the program."""
-    messages.flush_each_line()
-    try:
-        prefix = record.read(Path(argv[0]))
-        parser = _Parser(prog=f"bwrap-prefix-{prefix.name}", allow_abbrev=False)
-        command.add_arguments(parser)
-        asked, _rest = parser.parse_known_args([*argv[2:], NO_PROGRAM])
-        root = prefix.root("staging" if asked.staging else argv[1])
-        words = [_shell(root)] if asked.program == NO_PROGRAM else []
-        args = parser.parse_args([*argv[2:], *words])
-        args.staging = root.kind == "staging"
-        return command.run_command(prefix, args)
-    except PrefixError as error:
-        return messages.report(error)
+    return entry.run(lambda: _run(argv), program="bwrap", logs=Path(argv[0], "logs"))
+
+
+def _run(argv: Sequence[str]) -> int:
+    prefix = record.read(Path(argv[0]))
+    parser = _Parser(prog=f"bwrap-prefix-{prefix.name}", allow_abbrev=False)
+    command.add_arguments(parser)
+    asked, _rest = parser.parse_known_args([*argv[2:], NO_PROGRAM])
+    root = prefix.root("staging" if asked.staging else argv[1])
+    words = [_shell(root)] if asked.program == NO_PROGRAM else []
+    args = parser.parse_args([*argv[2:], *words])
+    args.staging = root.kind == "staging"
+    return command.run_command(prefix, args)
 
 
 def _shell(root: Root) -> str:

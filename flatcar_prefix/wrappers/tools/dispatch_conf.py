@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""dispatch-conf and archive-conf in a view, by this machine's settings or the prefix's own.
+"""Run dispatch-conf or archive-conf in a view.
 
-Portage looks for ``dispatch-conf.conf`` in the prefix only. Called with the name of the
-program and its arguments.
+Portage reads ``dispatch-conf.conf`` of the prefix only. If the prefix does not have this
+file, use the machine's. The arguments are the name of the program and its own arguments.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from flatcar_prefix.system import entry
 from flatcar_prefix.wrappers import view
 
 SETTINGS = "dispatch-conf.conf"
 
 
 def main(argv: Sequence[str]) -> None:
-    """Run Portage's program ``argv[0]`` with what follows."""
+    """Run Portage's program ``argv[0]`` with the other arguments."""
     import portage
     import portage.dispatch_conf as dispatch_conf
 
@@ -37,5 +38,11 @@ def main(argv: Sequence[str]) -> None:
     runpy.run_path(os.fspath(program), run_name="__main__")
 
 
-if __name__ == "__main__":
+def _run() -> int:
     main(sys.argv[1:])
+    return 0
+
+
+if __name__ == "__main__":
+    entry.in_utf8()
+    sys.exit(entry.run(_run, program=sys.argv[1], portage_codes=True))

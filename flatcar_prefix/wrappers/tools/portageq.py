@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``portageq`` for a prefix: Portage's own, with the root argument as on a Gentoo machine.
+"""``portageq`` for a prefix: Portage's own program, with arguments as on a Gentoo machine.
 
-There the root is ``/``; here portageq wants ROOT and EPREFIX together, and paths of files
-below that. So ``/``, the prefix's own path and a root that was left out become that, and
-paths on the target become paths in the root. Which sub-commands take a root is what
-portageq itself says.
+On a Gentoo machine the root argument is ``/``. For a prefix, portageq needs EROOT, and paths
+of files below it. This module replaces ``/``, the prefix's own path and an omitted root with
+EROOT, and paths on the target with paths in the root. portageq itself declares which
+sub-commands have a root argument.
 """
 
 from __future__ import annotations
 
 import argparse
-import locale
 import os
 import signal
 import sys
@@ -19,31 +18,33 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from flatcar_prefix import environ
 from flatcar_prefix.portage_api import packages
+from flatcar_prefix.system import entry
 
 WITH_PATHS = ("owners", "is_protected")
-"""Sub-commands whose arguments behind the root are files."""
+"""Sub-commands whose arguments after the root are files."""
 
 WITH_NAMES = ("owners",)
-"""Those to which a name without a slash is a file's in any directory."""
+"""Sub-commands that look a name without a slash up in all directories."""
 
 WITH_PATHS_IN = ("filter_protected",)
-"""Sub-commands that read files' paths from their input, and print some again."""
+"""Sub-commands that read paths from their input and print some of them."""
 
 
 def script_path() -> Path:
-    """Return where Portage's own program is."""
+    """Return the path of Portage's own program."""
     import portage
 
     return Path(portage.const.PORTAGE_BIN_PATH) / "portageq"
 
 
 def load(path: Path) -> ModuleType:
-    """Return Portage's own program as a module: its functions, and nothing run."""
+    """Return Portage's own program as a module, without running a sub-command."""
     module = ModuleType("portageq")
     module.__file__ = os.fspath(path)
     exec(compile(path.read_bytes(), os.fspath(path), "exec"), module.__dict__)
-    # It lists the functions of the program that is being run, which is this one.
+    # portageq lists the functions of ``__main__``, which is this module.
     module.commands = sorted(module.docstrings)  # type: ignore[attr-defined]
     return module
 
@@ -59,19 +60,14 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         if _split(argv, program)[0] in WITH_PATHS_IN:
             _translate_streams(eroot, eprefix)
         return int(program.main(["portageq", *words]) or 0)
-    except SystemExit as error:
-        return error.code if isinstance(error.code, int) else 1
-    except KeyboardInterrupt as error:
-        number = getattr(error, "signum", signal.SIGINT)
-        signal.signal(number, signal.SIG_DFL)
-        signal.raise_signal(number)
-        return 128 + int(number)
+    finally:
+        sys.stdout.flush()
 
 
 def _correct_owners(program: ModuleType, eprefix: str) -> None:
-    """Have ``owners`` print whole paths.
+    """Make ``owners`` print complete paths.
 
-    Portage's takes the files that its database names from EROOT on for files from ROOT on.
+    Portage's own function treats paths relative to EROOT as paths relative to ROOT.
     """
     original = program.owners
 
@@ -105,9 +101,9 @@ def _from_root(path: str, eprefix: str) -> str:
 
 
 def _split(argv: Sequence[str], program: ModuleType) -> tuple[str, int]:
-    """Return the sub-command and its place in ``argv``, told apart by portageq's own parser.
+    """Return the sub-command and its index in ``argv``, as portageq's own parser finds them.
 
-    The name is empty for a query of packages.
+    The name is empty for a package query.
     """
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("-v", action="store_true")
@@ -121,7 +117,7 @@ def _split(argv: Sequence[str], program: ModuleType) -> tuple[str, int]:
 
 
 def rewritten(argv: Sequence[str], program: ModuleType, *, eroot: str, eprefix: str) -> list[str]:
-    """Return ``argv`` with its root argument and its paths as portageq wants them."""
+    """Return ``argv`` with the root argument and the paths that portageq needs."""
     words = list(argv)
     name, place = _split(argv, program)
     if not name or not getattr(getattr(program, name), "uses_eroot", False):
@@ -149,8 +145,8 @@ def is_root(word: str, *, eroot: str, eprefix: str) -> bool:
 
 
 def _normal(path: str) -> str:
-    """Return ``path`` from the root directory on, in its shortest spelling."""
-    # POSIX lets two slashes at the beginning stand.
+    """Return the absolute and normalised path."""
+    # normpath keeps two leading slashes, as POSIX permits.
     return "/" + os.path.normpath(os.path.join(_here(), path)).lstrip("/")
 
 
@@ -158,7 +154,7 @@ def _here() -> str:
     try:
         return os.getcwd()
     except OSError:
-        return "/"  # Portage says so itself.
+        return "/"  # Portage itself reports a deleted working directory.
 
 
 def _is_own_root(name: str, rest: Sequence[str], *, eroot: str, eprefix: str) -> bool:
@@ -168,16 +164,16 @@ def _is_own_root(name: str, rest: Sequence[str], *, eroot: str, eprefix: str) ->
 
 
 def _is_other_root(name: str, rest: Sequence[str], eprefix: str) -> bool:
-    """Return whether the first argument is a root for portageq to judge, not a file."""
+    """Return whether the first argument is another root, which portageq checks, not a file."""
     if name not in WITH_PATHS:
         return True
     return os.path.normpath(rest[0]).endswith(eprefix) and len(rest) > 1
 
 
 def in_root(path: str, *, eroot: str, eprefix: str) -> str:
-    """Return where a path of the target lies in the root; any other path unchanged.
+    """Return the path in the root of a path on the target; return any other path unchanged.
 
-    A relative path begins where the caller is, as for Portage.
+    A relative path starts at the current directory, as in Portage.
     """
     normal = _normal(path)
     if normal == eroot or normal.startswith(f"{eroot}/"):
@@ -188,7 +184,7 @@ def in_root(path: str, *, eroot: str, eprefix: str) -> str:
 
 
 class _Lines:
-    """Portageq's input, with each path where it lies in the root."""
+    """portageq's input, with paths in the root in place of paths on the target."""
 
     def __init__(self, eroot: str, eprefix: str, given: dict[str, str]) -> None:
         self._eroot, self._eprefix, self._given = eroot, eprefix, given
@@ -205,7 +201,7 @@ class _Lines:
 
 
 class _Out:
-    """Portageq's output, with each path as it was given."""
+    """portageq's output, with the original paths of the input."""
 
     def __init__(self, given: Mapping[str, str]) -> None:
         self._given = given
@@ -225,15 +221,17 @@ def _translate_streams(eroot: str, eprefix: str) -> None:
     sys.stdout = _Out(given)
 
 
-def in_utf8() -> None:
-    """Start again where text is not UTF-8, as portageq does, but with this command line."""
-    if locale.getpreferredencoding(False).lower().replace("-", "") != "utf8":
-        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+def run() -> int:
+    """Run the process's command line and return the exit code."""
+    entry.in_utf8()
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    return entry.run(
+        lambda: main(sys.argv[1:], environ.variables()),
+        program="portageq",
+        on_interrupt=lambda _number: None,
+        portage_codes=True,
+    )
 
 
 if __name__ == "__main__":
-    in_utf8()
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    code = main(sys.argv[1:], os.environ)
-    sys.stdout.flush()
-    sys.exit(code)
+    sys.exit(run())
