@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How fast the audit is, and what memory it takes, as the number of files grows.
+"""Measure the speed and the memory of the audit for growing numbers of files.
 
-Trees of this machine's own programs and libraries (those of Debian on x86-64), each
-edited to ask for the prefix's loader, and hard links of them for larger numbers:
-``python benchmarks/bench_verify.py [number of ELF files ...]``. Each tree is audited in a
-process of its own, with the digest of each file compared and three directories of the
-build machine searched for, as for a prefix. The reader alone is held against pyelftools.
+    python benchmarks/bench_verify.py [number of ELF files ...]
+
+The trees contain this machine's own programs and libraries (those of Debian on x86-64), edited
+to use the prefix's loader, and hard links of them for larger numbers. A separate process audits
+each tree. As for a prefix, it compares the digest of each file and searches for three
+directories of the build machine. The ELF reader is also compared with pyelftools.
 """
 
 from __future__ import annotations
@@ -39,9 +40,9 @@ FORBIDDEN = ("/build/prefix-amd64-usr/bench", "/srv/final/bench", "/usr/x86_64-c
 PROGRAMS = ("/usr/bin", "/usr/sbin", "/usr/libexec")
 LIBRARIES = ("/usr/lib/x86_64-linux-gnu",)
 LARGEST = 4 << 20
-"""Compilers and browsers are left out: what they measure is MD5."""
+"""Compilers and browsers are left out, because they would mainly measure MD5."""
 
-# As long as what they stand for, so that files can be made the prefix's by overwriting.
+# These have the length of the originals, so that they can overwrite them in the files.
 HOST_LOADER = b"/lib64/ld-linux-x86-64.so.2\0"
 OUR_LOADER = f"{EPREFIX}/{LOADER}\0".encode()
 HOST_DIRECTORIES = (
@@ -64,7 +65,7 @@ def is_elf(path: Path) -> bool:
 
 
 def make_tree(root: Path, number: int) -> None:
-    """Fill a prefix with ``number`` ELF files: this machine's, made the prefix's."""
+    """Fill a prefix with ``number`` ELF files of this machine, edited for the prefix."""
     top = root / EPREFIX[1:]
     loader = Path(os.path.realpath("/lib64/ld-linux-x86-64.so.2"))
     put(loader, top / LOADER)
@@ -88,6 +89,7 @@ def put(path: Path, target: Path) -> Path:
     data = data.replace(HOST_LOADER, OUR_LOADER).replace(HOST_DIRECTORIES, OUR_DIRECTORIES)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(data)
+    target.chmod(path.stat().st_mode & 0o755)
     return target
 
 
@@ -140,7 +142,7 @@ def measure(connection: Connection, root: Path, jobs: int) -> None:
 
 
 def cpu_seconds() -> float:
-    """Return what this process and its ended children have used: steady on a busy machine."""
+    """Return the processor time of this process and its ended children, in seconds."""
     return sum(
         sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )

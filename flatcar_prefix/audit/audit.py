@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The audit: every file of a tree past every check, in two passes.
+"""The audit: run all checks on all files of a tree, in two passes.
 
-The first looks at each file, and at what each program loads. Libraries that no program
-was linked against are loaded on their own in the second, since something will
-``dlopen`` them.
+The first pass examines each file, and the libraries that each program loads. The second
+pass loads each library that no program is linked against on its own, because programs
+can load it with ``dlopen``.
 """
 
 from __future__ import annotations
@@ -15,22 +15,27 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import Any
 
-from flatcar_prefix.audit.checks.elf_files import check_loader
+from flatcar_prefix.audit.checks.elf_files import check_environment, check_loader, symbol_finding
 from flatcar_prefix.audit.checks.ownership import check_owner
 from flatcar_prefix.audit.checks.permissions import Doors
 from flatcar_prefix.audit.checks.portability import check_beside, check_place
+from flatcar_prefix.audit.checks.python_modules import check_imports
 from flatcar_prefix.audit.examiner import Job, Outcome
-from flatcar_prefix.audit.findings import NOTE, Finding, Report, Statistics, strictly
+from flatcar_prefix.audit.findings import NOTE, WARNING, Finding, Report, Statistics, strictly
 from flatcar_prefix.audit.loader import Loader
+from flatcar_prefix.audit.symbols import Resolution, Unresolved
 from flatcar_prefix.audit.tree import Closed, NotShipped, Tree, walk, walk_beside
 from flatcar_prefix.audit.waivers import Waiver, reason_for
 from flatcar_prefix.audit.workers import Work, start_workers
 
 Progress = Callable[[Statistics], None]
 
+_FOR_DEBUGGERS = "libthread_db.so"
+"""The library of glibc that calls functions of the debugger (proc_service.h)."""
+
 _BATCH = 64
 _ALONE = 4 * _BATCH
-"""Up to so many files, starting processes costs more than it gains."""
+"""For fewer files than this, starting processes takes longer than it saves."""
 
 
 @dataclass
@@ -42,6 +47,10 @@ class _Audit:
     libraries: list[str] = field(default_factory=list)
     reached: set[str] = field(default_factory=set)
     loaded_names: set[str] = field(default_factory=set)
+    programs: list[str] = field(default_factory=list)
+    python: list[str] = field(default_factory=list)
+    exposed: list[str] = field(default_factory=list)
+    unresolved: list[Unresolved] = field(default_factory=list)
 
     def found(self, findings: Iterable[Finding]) -> None:
         for finding in findings:
@@ -53,16 +62,20 @@ class _Audit:
         self.libraries += outcome.libraries
         self.reached.update(outcome.reached)
         self.loaded_names.update(outcome.loaded_names)
+        self.programs += outcome.programs
+        self.exposed += outcome.exposed
+        self.python += outcome.python
+        self.unresolved += outcome.unresolved
         self.progress(self.statistics)
 
     def jobs(self) -> Iterator[Job]:
-        """Yield what to look at, and deal with what needs no look."""
+        """Yield the files and links to examine; handle all other entries of the walk."""
         owners, doors = self.tree.owners, Doors(self.tree)
         for entry in walk(self.tree):
             if isinstance(entry, NotShipped):
                 self.statistics.not_shipped += entry.files
                 if entry.error:
-                    message = f"cannot be read, nor its files be counted: {entry.error}"
+                    message = f"cannot be read, so its files are not counted: {entry.error}"
                     self.found([Finding("unreadable", entry.path, message, NOTE)])
             elif isinstance(entry, Closed):
                 doors.closed(entry)
@@ -77,14 +90,33 @@ class _Audit:
         self.found(doors.check(self.tree))
 
     def alone(self, outcome: Outcome) -> None:
-        """Take the findings about libraries that were loaded on their own."""
+        """Add the findings about libraries that the second pass loaded on their own."""
         self.found(self._lucky(finding) for finding in outcome.findings)
+        if not self.tree.layers:
+            # The programs of other packages that load the library are unknown.
+            self.unresolved += (each for each in outcome.unresolved if _expects_all(each))
         self.progress(self.statistics)
 
+    def settle(self, loader: Loader) -> None:
+        """Add findings about symbols that no file of the prefix defines, or only another program.
+
+        A library that no program is linked against can use the symbols of the program that
+        loads it. A program starts without the functions that it first uses later.
+        """
+        wanted = {symbol for each in self.unresolved for symbol in each.symbols}
+        files = chain(sorted(self.reached), self.libraries, self.programs)
+        nowhere = Resolution(loader).undefined(wanted, files)
+        for each in self.unresolved:
+            if left := each.symbols & nowhere:
+                level = "" if each.at_once or not each.alone else WARNING
+                self.found([symbol_finding(each._replace(symbols=left), level)])
+            elif not each.alone:
+                self.found([symbol_finding(each, WARNING)])
+
     def _lucky(self, finding: Finding) -> Finding:
-        """Return a finding about what may be there already when a library is loaded."""
+        """Return ``elf-needed-luck`` for a missing library that some program loads."""
         if finding.code == "elf-needed" and finding.subject in self.loaded_names:
-            message = f"needs {finding.subject}, which is found only if a program has it loaded"
+            message = f"needs {finding.subject}, found only if the program has already loaded it"
             return Finding("elf-needed-luck", finding.path, message, subject=finding.subject)
         return finding
 
@@ -100,12 +132,13 @@ def audit(
     jobs: int | None = None,
     progress: Progress = lambda _: None,
 ) -> Report:
-    """Return what is wrong with a tree.
+    """Audit a tree and return the report.
 
-    ``strict`` makes errors of warnings. ``found_before`` goes into the report as well.
-    ``package`` is the cpv that everything belongs to, in place of the tree's owners;
-    ``installed`` the ``portage.dbapi`` that knows more of these.
-    ``jobs`` is the number of processes, two by default where the machine has them.
+    ``strict`` turns warnings into errors. ``found_before`` are findings to add to the
+    report. ``package`` is the cpv that owns all files; it replaces the tree's owners.
+    ``installed`` is the ``portage.dbapi`` that has SLOT and USE of the tree's owners.
+    ``jobs`` is the number of processes. By default, a large tree uses two processes on a
+    machine with two or more processors. Raise :class:`PrefixError` if a process is killed.
     """
     started = time.monotonic()
     state = _Audit(tree, progress)
@@ -125,11 +158,21 @@ def audit(
         alone = (path for path in state.libraries if path not in state.reached)
         for outcome in workers.run(_batches("load_alone", alone)):
             state.alone(outcome)
+    state.settle(loader)
+    if not tree.layers:
+        # At build time, a dependency can be missing that is installed later.
+        state.found(check_imports(loader.resolver, state.python))
+    state.found(check_environment(loader, state.exposed))
     if tree.owners is not None:
         state.statistics.packages = len(tree.owners.packages)
     report = _report(state, strict, tuple(waivers), package, installed)
     libc = tree.libc if loader.file else "none"
     return replace(report, libc=libc, seconds=time.monotonic() - started)
+
+
+def _expects_all(unresolved: Unresolved) -> bool:
+    """Return whether a library's symbols must be in the prefix; a debugger can be outside."""
+    return not os.path.basename(unresolved.file).startswith(_FOR_DEBUGGERS)
 
 
 def _batches(method: str, items: Iterable[Any]) -> Iterator[Work]:

@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Reads of an ELF file what its loader reads, and no more.
+"""A reader for the parts of an ELF file that its loader reads.
 
-pyelftools builds a parsed object for every structure that it touches: 2 to 7
-milliseconds a file, where an audit of a large prefix can afford less than one for
-everything. This reader follows the program headers to the dynamic segment, the
-version tables and the notes, by :mod:`struct`; the tests hold it against pyelftools on
-real files.
+pyelftools builds a parsed object for each structure, which takes 2 to 7 milliseconds per
+file. An audit of a large prefix has less than one millisecond per file for all checks.
+This reader follows the program headers to the dynamic segment, the version tables and
+the notes with :mod:`struct`. The tests compare it with pyelftools on real files.
 
-Everything read is believed only within the file's bounds and within limits that no sane
-file comes near: :class:`ElfError` otherwise. The limits are on what all structures of a
-file add up to, since those of a hostile one lie over each other: no file, however small,
-makes the reader look at more than 4096 segments, 64 Ki entries of one dynamic segment,
-16 Ki versions, and 1 MiB of notes and of names.
+The reader raises :class:`ElfError` for a structure that exceeds the file's bounds or a
+limit far above the values of real files. The limits apply to the sum of all structures of
+a file, because the structures of a hostile file can overlap. The reader processes at most
+4096 segments, 64 Ki entries of one dynamic segment, 16 Ki versions, 1 MiB of notes and
+1 MiB of names.
 """
 
 from __future__ import annotations
@@ -20,22 +19,25 @@ import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 MAGIC = b"\x7fELF"
 
 ET_EXEC, ET_DYN = 2, 3
+ELFOSABI_SYSV, ELFOSABI_GNU = 0, 3
 PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_NOTE = 1, 2, 3, 4
 PT_GNU_STACK = 0x6474E551
 PF_X = 1
 PN_XNUM = 0xFFFF
 
-DT_NEEDED, DT_STRTAB, DT_STRSZ, DT_SONAME, DT_RPATH = 1, 5, 10, 14, 15
-DT_TEXTREL, DT_RUNPATH, DT_FLAGS = 22, 29, 30
+DT_NEEDED, DT_PLTRELSZ, DT_HASH, DT_STRTAB, DT_SYMTAB = 1, 2, 4, 5, 6
+DT_RELA, DT_RELASZ, DT_STRSZ, DT_SONAME, DT_RPATH = 7, 8, 10, 14, 15
+DT_TEXTREL, DT_JMPREL, DT_BIND_NOW, DT_RUNPATH, DT_FLAGS = 22, 23, 24, 29, 30
+DT_GNU_HASH, DT_DEPAUDIT, DT_AUDIT, DT_VERSYM = 0x6FFFFEF5, 0x6FFFFEFB, 0x6FFFFEFC, 0x6FFFFFF0
 DT_FLAGS_1, DT_VERDEF, DT_VERDEFNUM = 0x6FFFFFFB, 0x6FFFFFFC, 0x6FFFFFFD
-DT_VERNEED, DT_VERNEEDNUM, DT_FILTER = 0x6FFFFFFE, 0x6FFFFFFF, 0x7FFFFFFF
-DF_TEXTREL = 0x4
-DF_1_NODEFLIB, DF_1_PIE = 0x800, 0x08000000
+DT_VERNEED, DT_VERNEEDNUM, DT_AUXILIARY, DT_FILTER = 0x6FFFFFFE, 0x6FFFFFFF, 0x7FFFFFFD, 0x7FFFFFFF
+DF_TEXTREL, DF_BIND_NOW = 0x4, 0x8
+DF_1_NOW, DF_1_NODEFLIB, DF_1_PIE = 0x1, 0x800, 0x08000000
 VER_FLG_BASE, VER_FLG_WEAK = 0x1, 0x2
 
 NT_GNU_ABI_TAG, NT_GNU_PROPERTY = 1, 5
@@ -59,7 +61,7 @@ E_MACHINE = {
     "EM_BPF": 247,
     "EM_LOONGARCH": 258,
 }
-"""The machines that Linux distributions are made for, and the kernel's own."""
+"""The machines of Linux distributions, and BPF, the machine of programs for the kernel."""
 
 _MAX_PHNUM = 4096
 _MAX_DYNAMIC = 1 << 20
@@ -72,11 +74,11 @@ _MAX_VERSIONS = 16384
 
 
 class ElfError(Exception):
-    """The file is no ELF file that a loader could load; says why in one line."""
+    """The file is not an ELF file that a loader can load; the message is one line."""
 
 
 class Source:
-    """The bytes of an open file: the head in memory, the rest read when asked for."""
+    """The bytes of an open file. The head is in memory; the rest is read on demand."""
 
     def __init__(self, fd: int, size: int, head: bytes) -> None:
         self.fd = fd
@@ -97,7 +99,7 @@ class Source:
 
 
 class _Layout(NamedTuple):
-    """How the structures lie in a file of this class and byte order."""
+    """The structures of a file with this class and byte order."""
 
     header: struct.Struct
     segment: struct.Struct
@@ -138,9 +140,27 @@ class Segment(NamedTuple):
     align: int
 
 
+class Tables(NamedTuple):
+    """The places in the file of the tables of dynamic symbols, for :mod:`.symbols`."""
+
+    symbols: int
+    strings: int
+    strings_size: int
+    hash: int = 0
+    """DT_HASH; 0 without such a table, as below."""
+    gnu_hash: int = 0
+    versions: int = 0
+    relocations: tuple[int, int] = (0, 0)
+    """DT_RELA: the offset and the size in bytes."""
+    plt: tuple[int, int] = (0, 0)
+    """DT_JMPREL, whose symbols the loader may resolve at the first call."""
+    version_names: tuple[tuple[int, str], ...] = ()
+    """The names of the needed and the defined versions, by the index in DT_VERSYM."""
+
+
 @dataclass(frozen=True, slots=True)
 class Elf:
-    """What a loader, and one who audits for it, wants to know of a file."""
+    """The data of an ELF file that a loader or the audit uses."""
 
     machine: int
     bits: int
@@ -153,29 +173,38 @@ class Elf:
     rpath: tuple[str, ...] | None = None
     runpath: tuple[str, ...] | None = None
     version_needs: tuple[tuple[str, str, bool], ...] = ()
-    """File, version, and whether it is weak."""
+    """For each: the name of the library, the version, and whether the need is weak."""
     version_definitions: frozenset[str] | None = None
     """None for a library without versions."""
     stack_flags: int | None = None
-    """None where no segment speaks of the stack."""
+    """The flags of PT_GNU_STACK; None without such a segment."""
     textrel: bool = False
     nodeflib: bool = False
     pie: bool = False
+    bind_now: bool = False
+    abi: tuple[int, int] = (0, 0)
+    """EI_OSABI and EI_ABIVERSION."""
+    truncated: str = ""
+    """The segment that the file does not contain whole, or an empty string."""
+    auxiliary: tuple[str, ...] = ()
+    audit: tuple[str, ...] = ()
+    """The libraries of DT_AUDIT and DT_DEPAUDIT."""
+    tables: Tables | None = None
     kernel: tuple[int, int, int] | None = None
     isa: int = 0
     """Bits of GNU_PROPERTY_X86_ISA_1_NEEDED: 1 baseline, 2 v2, 4 v3, 8 v4."""
 
     @property
     def is_program(self) -> bool:
-        """Whether a kernel is meant to start it, a library with an interpreter left out."""
+        """Whether the kernel can run the file, except libraries that have an interpreter."""
         return self.interpreter is not None and (self.soname is None or self.pie)
 
 
 def read_elf(source: Source) -> Elf:
-    """Return what the file says; :class:`ElfError` when it is broken."""
+    """Return the data of an ELF file; raise :class:`ElfError` if the file is broken."""
     ident = source.take(0, 16, "the ELF header")
     if ident[:4] != MAGIC:
-        raise ElfError("it is no ELF file")
+        raise ElfError("it is not an ELF file")
     try:
         layout = _LAYOUTS[ident[4], ident[5]]
     except KeyError:
@@ -183,7 +212,13 @@ def read_elf(source: Source) -> Elf:
     header = layout.header
     fields = header.unpack(source.take(16, header.size, "the ELF header"))
     kind, machine = fields[0], fields[1]
-    common = {"machine": machine, "bits": layout.bits, "little": layout.order == "<", "type": kind}
+    common: dict[str, Any] = {
+        "machine": machine,
+        "bits": layout.bits,
+        "little": layout.order == "<",
+        "type": kind,
+        "abi": (ident[7], ident[8]),
+    }
     if kind not in (ET_EXEC, ET_DYN):
         return Elf(**common)
     segments = _segments(source, layout, fields)
@@ -212,7 +247,7 @@ def _segments(source: Source, layout: _Layout, fields: tuple[int, ...]) -> list[
 
 
 def _loadable(
-    source: Source, layout: _Layout, segments: list[Segment], common: dict[str, int | bool]
+    source: Source, layout: _Layout, segments: list[Segment], common: dict[str, Any]
 ) -> Elf:
     interpreter: str | None = None
     stack: int | None = None
@@ -222,7 +257,7 @@ def _loadable(
     loads = [s for s in segments if s.kind == PT_LOAD]
     _check_sum(source, segments)
     for segment in segments:
-        # The kernel goes by the first.
+        # The kernel uses the first PT_INTERP.
         if segment.kind == PT_INTERP and interpreter is None:
             interpreter = _interpreter(source, segment)
         elif segment.kind == PT_GNU_STACK:
@@ -232,21 +267,30 @@ def _loadable(
             kernel, isa = kernel_here or kernel, isa | isa_here
         elif segment.kind == PT_DYNAMIC:
             dynamic = _dynamic(source, layout, segment)
-    found: dict[str, object] = {}
+    found: dict[str, Any] = {}
     if dynamic is not None:
         found = _dynamic_facts(source, layout, loads, dynamic)
     return Elf(
-        **common,  # type: ignore[arg-type]
+        **common,
+        truncated=_truncated(source, loads),
         interpreter=interpreter,
         stack_flags=stack,
         kernel=kernel,
         isa=isa,
-        **found,  # type: ignore[arg-type]
+        **found,
     )
 
 
+def _truncated(source: Source, loads: list[Segment]) -> str:
+    """Return the first PT_LOAD beyond the end of the file; an empty string without one."""
+    for load in loads:
+        if load.size and load.offset + load.size > source.size:
+            return f"the segment at {load.offset:#x} reaches beyond the end of the file"
+    return ""
+
+
 def _check_sum(source: Source, segments: list[Segment]) -> None:
-    """Raise :class:`ElfError` where segments claim more, all together, than there can be."""
+    """Raise :class:`ElfError` for several dynamic segments, or for notes beyond the limits."""
     if sum(segment.kind == PT_DYNAMIC for segment in segments) > 1:
         raise ElfError("several dynamic segments")
     notes = sum(segment.size for segment in segments if segment.kind == PT_NOTE)
@@ -299,7 +343,7 @@ class _Strings:
             end = window.find(b"\0")
             raw = window[:end]
         if end < 0:
-            raise ElfError(f"a name without an end ({index:#x})")
+            raise ElfError(f"a name without a terminating NUL ({index:#x})")
         self.left -= len(raw)
         if self.left < 0:
             raise ElfError(f"names of more than {_MAX_NAMES} bytes")
@@ -308,7 +352,7 @@ class _Strings:
 
 def _dynamic_facts(
     source: Source, layout: _Layout, loads: list[Segment], dynamic: dict[int, list[int]]
-) -> dict[str, object]:
+) -> dict[str, Any]:
     def last(tag: int) -> int | None:
         values = dynamic.get(tag)
         return values[-1] if values else None
@@ -317,7 +361,7 @@ def _dynamic_facts(
         for load in loads:
             if load.address <= address < load.address + load.size:
                 return address - load.address + load.offset
-        raise ElfError(f"{what} lies in no segment ({address:#x})")
+        raise ElfError(f"{what} is outside all segments ({address:#x})")
 
     address, size = last(DT_STRTAB), last(DT_STRSZ)
     if address is None:
@@ -326,7 +370,9 @@ def _dynamic_facts(
         return {"dynamic": True}
     strings = _Strings(source, file_offset(address, "the string table"), size or 0)
     needed = [*dynamic.get(DT_NEEDED, ()), *dynamic.get(DT_FILTER, ())]
-    if len(needed) > _MAX_NEEDED:
+    auxiliary = dynamic.get(DT_AUXILIARY, ())
+    auditors = [*dynamic.get(DT_AUDIT, ()), *dynamic.get(DT_DEPAUDIT, ())]
+    if len(needed) + len(auxiliary) + len(auditors) > _MAX_NEEDED:
         raise ElfError(f"{len(needed)} needed libraries")
 
     def name(tag: int) -> str | None:
@@ -340,35 +386,60 @@ def _dynamic_facts(
     rpath, runpath = search_path(DT_RPATH), search_path(DT_RUNPATH)
     searches = len(needed) * max(len(rpath or ()), len(runpath or ()))
     if searches > _MAX_SEARCHES:
-        raise ElfError(f"{len(needed)} needed libraries to search in {searches} places")
+        raise ElfError(f"{len(needed)} needed libraries with {searches} searches")
     flags_1 = last(DT_FLAGS_1) or 0
-    facts: dict[str, object] = {
+    flags = last(DT_FLAGS) or 0
+    facts: dict[str, Any] = {
         "dynamic": True,
         "soname": name(DT_SONAME),
         "needed": tuple(strings.get(index) for index in needed),
         "rpath": rpath,
         "runpath": runpath,
-        "textrel": DT_TEXTREL in dynamic or bool((last(DT_FLAGS) or 0) & DF_TEXTREL),
+        "textrel": DT_TEXTREL in dynamic or bool(flags & DF_TEXTREL),
         "nodeflib": bool(flags_1 & DF_1_NODEFLIB),
         "pie": bool(flags_1 & DF_1_PIE),
+        "bind_now": DT_BIND_NOW in dynamic or bool(flags & DF_BIND_NOW or flags_1 & DF_1_NOW),
+        "auxiliary": tuple(strings.get(index) for index in auxiliary),
+        "audit": tuple(n for index in auditors for n in strings.get(index).split(":") if n),
     }
+    version_names: list[tuple[int, str]] = []
     where = last(DT_VERNEED)
     if where is not None:
         start = file_offset(where, "the table of needed versions")
-        table = _version_needs(source, layout.order, start, last(DT_VERNEEDNUM) or 0, strings)
-        facts["version_needs"] = tuple(table)
+        needs = list(_version_needs(source, layout.order, start, last(DT_VERNEEDNUM) or 0, strings))
+        facts["version_needs"] = tuple(need[:3] for need in needs)
+        version_names += [(index, version) for _, version, _, index in needs]
     where = last(DT_VERDEF)
     if where is not None:
         start = file_offset(where, "the table of versions")
-        names = _versions(source, layout.order, start, last(DT_VERDEFNUM) or 0, strings)
-        facts["version_definitions"] = frozenset(names)
+        defined = list(_versions(source, layout.order, start, last(DT_VERDEFNUM) or 0, strings))
+        facts["version_definitions"] = frozenset(version for _, version in defined)
+        version_names += defined
+    symbols = last(DT_SYMTAB)
+    if symbols is not None and layout.bits == 64:
+
+        def place(tag: int, size: int = 0) -> tuple[int, int]:
+            address, length = last(tag), last(size) if size else 0
+            return (file_offset(address, "a table") if address else 0, length or 0)
+
+        facts["tables"] = Tables(
+            file_offset(symbols, "the symbol table"),
+            strings.offset,
+            strings.size,
+            place(DT_HASH)[0],
+            place(DT_GNU_HASH)[0],
+            place(DT_VERSYM)[0],
+            place(DT_RELA, DT_RELASZ),
+            place(DT_JMPREL, DT_PLTRELSZ),
+            tuple(version_names),
+        )
     return facts
 
 
 def _versions(
     source: Source, order: str, offset: int, count: int, strings: _Strings
-) -> Iterator[str]:
-    """Yield the versions that a library defines, its own name left out."""
+) -> Iterator[tuple[int, str]]:
+    """Yield index and name of each version that a library defines, except VER_FLG_BASE."""
     if count > _MAX_VERSIONS:
         raise ElfError(f"{count} versions")
     layout, word = _VERDEF[order], _WORD[order]
@@ -378,7 +449,7 @@ def _versions(
         flags, names, aux, following = fields[1], fields[3], fields[5], fields[6]
         if names and not flags & VER_FLG_BASE:
             (index,) = word.unpack(source.take(offset + aux, 4, what))
-            yield strings.get(index)
+            yield fields[2] & 0x7FFF, strings.get(index)
         if not following:
             break
         offset += following
@@ -386,7 +457,8 @@ def _versions(
 
 def _version_needs(
     source: Source, order: str, offset: int, count: int, strings: _Strings
-) -> Iterator[tuple[str, str, bool]]:
+) -> Iterator[tuple[str, str, bool, int]]:
+    """Yield for each needed version: library, version, whether it is weak, its index."""
     if count > _MAX_NEEDED:
         raise ElfError(f"versions of {count} libraries")
     layout, aux_layout = _VERNEED[order], _VERNAUX[order]
@@ -401,7 +473,8 @@ def _version_needs(
         at = offset + aux
         for _ in range(names):
             fields = aux_layout.unpack(source.take(at, aux_layout.size, what))
-            yield library, strings.get(fields[3]), bool(fields[1] & VER_FLG_WEAK)
+            weak, index = bool(fields[1] & VER_FLG_WEAK), fields[2] & 0x7FFF
+            yield library, strings.get(fields[3]), weak, index
             if not fields[4]:
                 break
             at += fields[4]
@@ -413,7 +486,7 @@ def _version_needs(
 def _notes(
     source: Source, layout: _Layout, segment: Segment
 ) -> tuple[tuple[int, int, int] | None, int]:
-    """Return the lowest kernel and the processor's level that a segment of notes speaks of."""
+    """Return the lowest kernel and the processor levels that a segment of notes requires."""
     data = source.take(segment.offset, segment.size, "the notes")
     header, word = _NOTE[layout.order], _WORD[layout.order]
     align = 8 if segment.align == 8 else 4

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What an audit can find, how bad each is, and what to do about it."""
+"""The codes of findings with their levels and hints, and the report of an audit."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ CODES = _codes(
     Code(
         "elf-broken",
         ERROR,
-        "an ELF file that contradicts itself or is cut off",
-        "Build the package again; if it stays, keep the file out of the image.",
+        "an ELF file that is inconsistent or truncated",
+        "Rebuild the package; if the finding remains, remove the file in the ebuild.",
     ),
     Code(
         "elf-machine",
         ERROR,
         "a program or library for another architecture than the board's",
-        "Make the package compile with $CC of the board, not with the build machine's.",
+        "Make the package compile with $CC, not with the build machine's compiler.",
     ),
     Code(
         "elf-interpreter",
         ERROR,
-        "a program that asks for a loader outside the prefix",
-        "Link with -Wl,--dynamic-linker=<EPREFIX>/<loader>: honour LDFLAGS.",
+        "a program that requests a loader outside the prefix",
+        "Make the package use LDFLAGS, which sets -Wl,--dynamic-linker=<EPREFIX>/<loader>.",
     ),
     Code(
         "elf-interpreter-missing",
@@ -54,116 +54,159 @@ CODES = _codes(
     Code(
         "elf-interpreter-other",
         WARNING,
-        "a program with a loader of the prefix, yet not the board's",
-        "Link with -Wl,--dynamic-linker=<EPREFIX>/<loader>, or waive it with the reason.",
+        "a program with a loader inside the prefix that is not the board's loader",
+        "Link with -Wl,--dynamic-linker=<EPREFIX>/<loader>, or waive it with a reason.",
     ),
     Code(
         "elf-interpreter-library",
         WARNING,
-        "a library that can be run as a program, by a loader outside the prefix",
+        "a library that can run as a program, with a loader outside the prefix",
         "Use a C library built for the prefix (--bootstrap source).",
     ),
     Code(
         "elf-needed",
         ERROR,
-        "a library that the loader will not find in the prefix",
-        "Install the package that has it, or link with a RUNPATH inside the prefix.",
+        "a needed library that the loader does not find in the prefix",
+        "Install the package that provides it, or link with a RUNPATH inside the prefix.",
     ),
     Code(
         "elf-needed-luck",
         WARNING,
-        "a library found only when the program that loads it has it already",
-        "Link it with a RUNPATH inside the prefix, or waive it if only that program loads it.",
+        "a needed library that the loader finds only if the program has already loaded it",
+        "Link with a RUNPATH inside the prefix, or waive it if only such programs load the file.",
+    ),
+    Code(
+        "elf-symbol",
+        ERROR,
+        "a needed symbol that no loaded library defines",
+        "Rebuild the package against the libraries of this prefix, and link with all of them.",
+    ),
+    Code(
+        "elf-outside",
+        ERROR,
+        "an auxiliary filter or audit library outside the prefix",
+        "Link without -f, --auxiliary, --audit and --depaudit, or name a library of the prefix.",
+    ),
+    Code(
+        "elf-abi",
+        ERROR,
+        "an ELF file for another operating system or ABI version",
+        "Rebuild the package with the prefix's toolchain.",
+    ),
+    Code(
+        "not-executable",
+        ERROR,
+        "a loader, program or script without its executable bit",
+        "Set mode 0755 (fperms 0755), or install the file outside bin and sbin.",
     ),
     Code(
         "elf-version",
         ERROR,
-        "a symbol version that the library found does not have",
+        "a needed symbol version that the library does not define",
         "Rebuild the package against the libraries of this prefix.",
     ),
     Code(
         "elf-version-none",
         WARNING,
-        "a symbol version asked of a library that has none",
+        "a needed symbol version of a library without symbol versions",
         "Rebuild the package against the libraries of this prefix.",
     ),
     Code(
         "elf-rpath",
         ERROR,
         "an RPATH or RUNPATH outside the prefix, or relative to the current directory",
-        "Give -rpath a directory of the prefix or $ORIGIN; drop the package's own -rpath.",
+        "Set -rpath to a directory of the prefix or to $ORIGIN, or remove the package's -rpath.",
     ),
     Code(
         "elf-rpath-build",
         ERROR,
         "an RPATH or RUNPATH that names a directory of the build machine",
-        "Have the package relink on installation, or drop its -rpath.",
+        "Make the package relink on installation, or remove its -rpath.",
     ),
     Code(
         "elf-textrel",
         ERROR,
-        "text relocations: code that is written to when it is loaded",
-        "Compile with -fPIC; fix assembly that is not position independent.",
+        "text relocations: the loader must write to the code",
+        "Compile with -fPIC, and make assembly code position independent.",
     ),
     Code(
         "elf-execstack",
         ERROR,
         "an executable stack",
-        "Mark assembly with .section .note.GNU-stack, or link with -Wl,-z,noexecstack.",
+        "Add .section .note.GNU-stack to assembly files, or link with -Wl,-z,noexecstack.",
     ),
     Code(
         "loader-directories",
         ERROR,
-        "the loader itself searches libraries, or its cache, outside the prefix",
+        "a loader that searches for libraries or for its cache outside the prefix",
         "Use a C library configured for the prefix (--bootstrap source).",
     ),
     Code(
         "loader-preload",
         WARNING,
-        "the loader preloads what a file outside the prefix says",
-        "Have the C library read <EPREFIX>/etc/ld.so.preload (preload_file in elf/rtld.c).",
+        "a loader that reads its list of preloaded libraries from outside the prefix",
+        "Make the C library read <EPREFIX>/etc/ld.so.preload (preload_file in elf/rtld.c).",
+    ),
+    Code(
+        "loader-library-path",
+        WARNING,
+        "programs whose libraries the caller's LD_LIBRARY_PATH can replace, because it precedes"
+        " RUNPATH and the loader's directories",
+        "Install this program's sys-libs/glibc, or rebuild the packages: LDFLAGS sets DT_RPATH.",
+    ),
+    Code(
+        "loader-preload-list",
+        ERROR,
+        "an ld.so.preload that names a library outside the prefix, or one that cannot load",
+        "Remove the entry from <EPREFIX>/etc/ld.so.preload.",
     ),
     Code(
         "loader-cache",
         ERROR,
         "an ld.so.cache that is broken or names libraries outside the prefix",
-        "Make it again with the prefix's own ldconfig, or remove it.",
+        "Recreate it with the prefix's own ldconfig, or remove it.",
     ),
     Code(
         "setuid",
         WARNING,
         "a program that runs with another user's or group's rights",
-        "Drop the bit, or waive it with the reason.",
+        "Remove the bit, or waive it with a reason.",
+    ),
+    Code(
+        "world-writable",
+        ERROR,
+        "a file or directory that any user of the target can change",
+        "Remove the bit (fperms o-w), or set the sticky bit of a directory for all users.",
     ),
     Code(
         "capability",
         WARNING,
-        "a program that runs with capabilities of its own",
-        "Drop them (setcap -r; fcaps in the ebuild), or waive it with the reason.",
+        "a program with file capabilities",
+        "Remove them (setcap -r; fcaps in the ebuild), or waive it with a reason.",
     ),
     Code(
         "private-file",
         WARNING,
         "a file that only its owner and group can read",
-        "Give it mode 0644 or 0755 (fperms), or waive it with the reason.",
+        "Set mode 0644 or 0755 (fperms), or waive it with a reason.",
     ),
     Code(
         "private-directory",
         ERROR,
-        "a directory that only its owner and group can enter, with programs in it",
-        "Give it mode 0755: set up and install with umask 022.",
+        "a directory with programs that only its owner and group can enter",
+        "Set mode 0755; run set-up and emerge with umask 022.",
     ),
     Code(
         "special-file",
         WARNING,
         "a device, FIFO or socket",
-        "Leave it out of the package: it is made at run time.",
+        "Remove it in the ebuild, and create it at run time.",
     ),
     Code(
         "unreadable",
         ERROR,
-        "a file that cannot be read, so that nothing is known of it",
-        "Run the audit as a user who may read it.",
+        "a file that cannot be read and is not checked",
+        "Run the audit as a user who can read it.",
     ),
     Code(
         "script-interpreter",
@@ -175,39 +218,59 @@ CODES = _codes(
         "script-interpreter-aside",
         WARNING,
         "an executable script, not in PATH, whose interpreter is outside the prefix",
-        "Put <EPREFIX> before the interpreter's path, or drop the executable bit.",
+        "Put <EPREFIX> before the interpreter's path, or remove the executable bit.",
+    ),
+    Code(
+        "script-system-shell",
+        WARNING,
+        "a script that runs the target's own /bin/sh, which every system has",
+        "Install app-shells/dash into the prefix and rebuild the package to use its own shell.",
     ),
     Code(
         "script-env",
         ERROR,
-        "a script that looks for its interpreter in the caller's PATH",
-        "Name the interpreter by its path in the prefix.",
+        "a script that uses env to find its interpreter in the caller's PATH",
+        "Start the script with the interpreter's path in the prefix.",
+    ),
+    Code(
+        "script-none",
+        WARNING,
+        "an executable text that the kernel cannot run, because it does not start with #!",
+        "Add a first line with the interpreter, or remove the byte order mark before it.",
     ),
     Code(
         "script-interpreter-missing",
         ERROR,
-        "a script whose interpreter is not in the prefix",
-        "Install the interpreter's package, or leave the script out.",
+        "a script whose interpreter inside the prefix is missing or cannot run",
+        "Install the interpreter's package, or remove the script in the ebuild.",
+    ),
+    Code(
+        "python-module",
+        ERROR,
+        "a module that a Python program imports at its start and no file provides",
+        "Install the package that has the module, and add it to RDEPEND.",
     ),
     Code(
         "link-outside",
         ERROR,
-        "an absolute link to a place outside the prefix",
+        "an absolute link to a path outside the prefix",
         "Make it relative (dosym -r), or put <EPREFIX> before its target.",
     ),
     Code(
         "link-escapes",
         ERROR,
-        "a relative link that leads out of the prefix",
-        "Make it point into the prefix.",
+        "a link that leads out of the prefix with .. or through another link",
+        "Make the link point to a path inside the prefix.",
     ),
     Code(
         "link-dangling",
         ERROR,
-        "a link to nothing",
-        "Install what it points to, or remove it in the ebuild.",
+        "a link to a path that does not exist",
+        "Install the target's package, or remove the link in the ebuild.",
     ),
-    Code("link-loop", ERROR, "links that lead round in a circle", "Remove one of them."),
+    Code(
+        "link-loop", ERROR, "a link that leads into a loop of links", "Remove a link of the loop."
+    ),
     Code(
         "link-build-path",
         ERROR,
@@ -218,7 +281,7 @@ CODES = _codes(
         "text-build-path",
         ERROR,
         "a text file that names a directory of the build machine",
-        "Remove the path in the ebuild, or keep it from getting there in configure.",
+        "Remove the path in the ebuild, or give configure the path on the target.",
     ),
     Code(
         "binary-build-path",
@@ -227,52 +290,64 @@ CODES = _codes(
         "Compile with -ffile-prefix-map, strip, or give configure the path on the target.",
     ),
     Code(
+        "name-build-path",
+        WARNING,
+        "a file whose path or extended attribute contains a directory of the build machine",
+        "Install without ${D} or ${ROOT} in the destination, and remove the attribute.",
+    ),
+    Code(
+        "host-path",
+        ERROR,
+        "a data file that makes programs load files from outside the prefix",
+        "Put <EPREFIX> before the path, or make it relative.",
+    ),
+    Code(
         "unowned",
         ERROR,
         "a file that no installed package owns",
-        "Remove it, or let a package install it.",
+        "Remove it, or install it with a package.",
     ),
     Code(
         "vdb-missing",
         ERROR,
-        "a file of an installed package that is not there",
-        "Install the package again.",
+        "a file of an installed package that does not exist",
+        "Reinstall the package.",
     ),
     Code(
         "vdb-changed",
         ERROR,
-        "a file that differs from what its package installed",
-        "Install the package again.",
+        "a file that changed after its package was installed",
+        "Reinstall the package.",
     ),
     Code(
         "vdb-config-changed",
         NOTE,
-        "a configuration file that differs from what its package installed",
-        "Nothing, if you meant it: Portage protects it.",
+        "a configuration file that changed after its package was installed",
+        "Ignore it if the change is intended; Portage protects the file.",
     ),
     Code(
         "portability-kernel",
         WARNING,
-        "a program or library that refuses kernels which are in use",
-        "Build the C library with --enable-kernel of an older version.",
+        "a program or library that requires a newer kernel than the oldest one in use",
+        "Build the C library with an older version in --enable-kernel.",
     ),
     Code(
         "portability-cpu",
         WARNING,
-        "a program or library that refuses processors which are in use",
-        "Drop -march=x86-64-v2 and above from CFLAGS.",
+        "a program or library that requires a newer processor than the board's oldest",
+        "Remove -march and flags such as -mavx2 from CFLAGS.",
     ),
     Code(
         "outside-prefix",
         ERROR,
-        "a file of the root that lies outside the prefix",
-        "Have the package install below <EPREFIX>.",
+        "a file of the root that is outside the prefix",
+        "Make the package install below <EPREFIX>.",
     ),
     Code(
         "outside-usr-opt",
         WARNING,
         "a prefix outside /usr and /opt, which a system extension cannot carry",
-        "Set the prefix up below /usr or /opt, or ship it as a tar file.",
+        "Set up the prefix below /usr or /opt, or ship it as a tar file.",
     ),
 )
 
@@ -283,15 +358,18 @@ class Finding:
 
     code: str
     path: str
-    """The file as it will be on the target machine."""
+    """The path of the file on the target machine."""
     message: str
     level: str = ""
-    """``error``, ``warning`` or ``note``; the code's own when not given."""
+    """``error``, ``warning`` or ``note``; by default, the level of the code."""
     package: str | None = None
     """The cpv that owns the file."""
     hint: str = ""
     subject: str = field(default="", compare=False)
-    """Findings of one code, path and subject are one: a library missing in ten programs."""
+    """The audit merges findings with the same code, path and subject.
+
+    For example, it reports a library with a missing dependency once, not once per program.
+    """
 
     def __post_init__(self) -> None:
         code = CODES[self.code]
@@ -305,7 +383,7 @@ class Finding:
 
 @dataclass
 class Statistics:
-    """What was looked at."""
+    """The numbers of examined files, and the requirements of these files."""
 
     files: int = 0
     bytes: int = 0
@@ -314,15 +392,15 @@ class Statistics:
     links: int = 0
     text: int = 0
     not_shipped: int = 0
-    """Files known to stay behind: the VDB, caches, Portage's configuration."""
+    """The number of files that are not shipped: the VDB, caches, Portage's configuration."""
     packages: int = 0
     kernel: str = ""
-    """The lowest kernel that everything runs on, e.g. ``3.2.0``."""
+    """The oldest kernel that all files support, e.g. ``3.2.0``."""
     cpu: str = ""
-    """The lowest level of the processor that everything runs on, e.g. ``x86-64-v2``."""
+    """The lowest processor level that all files support, e.g. ``x86-64-v2``."""
 
     def add(self, other: Statistics) -> None:
-        """Add what a part of the audit counted."""
+        """Add the statistics of a part of the audit."""
         for name in ("files", "bytes", "elf", "scripts", "links", "text", "not_shipped"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.kernel = max(self.kernel, other.kernel, key=version_key)
@@ -330,32 +408,33 @@ class Statistics:
 
 
 def version_key(version: str) -> tuple[int, ...]:
-    """Return what dotted numbers are compared by."""
+    """Return the sort key of a version of dotted numbers."""
     return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 
 @dataclass(frozen=True)
 class Report:
-    """What an audit found."""
+    """The result of an audit."""
 
     root: str
     eprefix: str
     board: str
     findings: tuple[Finding, ...]
-    """Sorted by path, waived ones left out."""
+    """The findings sorted by path, without the waived ones."""
     waived: tuple[tuple[Finding, str], ...]
-    """Each with the reason given for it."""
+    """The waived findings, each with the reason of its waiver."""
     statistics: Statistics
     seconds: float = 0.0
+    """The duration of the audit in seconds."""
     libc: str = "source"
-    """The C library: ``source`` for one built for the prefix, ``import`` for that of the
-    toolchain, ``none`` where there is no loader."""
+    """The C library: ``source`` if it is built for the prefix, ``import`` if it comes from
+    the toolchain, ``none`` if the prefix has no loader."""
     owners: bool = False
-    """Whether Portage was asked who owns the files, and what it installed."""
+    """Whether the audit checked owners and digests with the VDB."""
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many findings of each level, all levels present, and how many waived."""
+        """The number of findings by level, for all levels, and of waived findings."""
         found = Counter(finding.level for finding in self.findings)
         return {**{level: found[level] for level in LEVELS}, "waived": len(self.waived)}
 
@@ -369,5 +448,5 @@ class Report:
 
 
 def strictly(finding: Finding) -> Finding:
-    """Return the finding with a warning made an error."""
+    """Return the finding; a warning becomes an error."""
     return replace(finding, level=ERROR) if finding.level == WARNING else finding

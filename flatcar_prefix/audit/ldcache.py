@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Reads ld.so.cache as ldconfig(8) of glibc 2.2 and later writes it."""
+"""A reader for ld.so.cache in the format that ldconfig(8) of glibc 2.2 and later writes."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ _MAX_NAMES = 1 << 24
 
 
 class CacheError(Exception):
-    """The cache is broken; says why in one line."""
+    """The cache is broken; the message is one line."""
 
 
 def read_cache(data: bytes) -> dict[str, str]:
-    """Return where each library is, for a processor without special abilities.
+    """Return the path of each library by name, without the entries for glibc-hwcaps.
 
-    :class:`CacheError` for what is no cache, or for one that is broken.
+    Raise :class:`CacheError` if ``data`` is not a cache or is broken.
     """
     start = 0
     if data.startswith(_OLD_MAGIC):
-        # The format before glibc 2.2 stands first in a cache "compatible" with both.
+        # A cache in ldconfig's "compat" format starts with the table of the older format.
         if len(data) < 16:
-            raise CacheError("it is cut off")
+            raise CacheError("it is truncated")
         (count,) = struct.unpack_from("<I", data, 12)
         start = (16 + 12 * count + 7) & -8
     if data[start : start + len(_MAGIC)] != _MAGIC:
         raise CacheError("it is not in the format of glibc 2.2 or later")
     if len(data) < start + _HEADER.size:
-        raise CacheError("it is cut off")
+        raise CacheError("it is truncated")
     _, count, _, _, _ = _HEADER.unpack_from(data, start)
     entries_end = start + _HEADER.size + count * _ENTRY.size
     if count > _MAX_ENTRIES or entries_end > len(data):
@@ -45,7 +45,7 @@ def read_cache(data: bytes) -> dict[str, str]:
             continue
         name, path = _string(data, start + key), _string(data, start + value)
         libraries.setdefault(name, path)
-        # The names of a hostile cache lie over each other.
+        # The names of a hostile cache can overlap.
         left -= len(name) + len(path)
         if left < 0:
             raise CacheError(f"its names are longer than {_MAX_NAMES} bytes")
@@ -55,5 +55,5 @@ def read_cache(data: bytes) -> dict[str, str]:
 def _string(data: bytes, offset: int) -> str:
     end = data.find(b"\0", offset, offset + 4096)
     if end < 0:
-        raise CacheError("a name in it has no end")
+        raise CacheError("it has a name without a terminating NUL")
     return os.fsdecode(data[offset:end])

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Loads programs as glibc's loader will on the target, without running anything.
+"""A model of glibc's loader on the target; it does not run any program.
 
-The rules are those of ld.so(8) and of ``elf/dl-load.c``: libraries are loaded breadth
-first; a library that is there already, by the name asked for or by its soname, is not
-searched again; RPATH counts where the requesting object has no RUNPATH, and that of
-those who loaded the object counts too; then RUNPATH of the requesting object alone, the
-cache, and the directories built into the loader. What only some processors find
-(glibc-hwcaps) counts for nothing.
+The rules are those of ld.so(8) and of ``elf/dl-load.c``:
+
+- The loader loads libraries breadth first.
+- The loader does not search for a library that is already loaded under the requested name
+  or its soname.
+- If the requesting object has no RUNPATH, the loader searches the RPATH of the object, of
+  the objects that loaded it, and of the program. Otherwise it searches the object's RUNPATH.
+- Then the loader searches the cache and the directories built into it.
+
+The model ignores glibc-hwcaps directories, because only some processors use them.
 """
 
 from __future__ import annotations
@@ -16,20 +20,32 @@ import posixpath
 import re
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from flatcar_prefix.audit.elf import E_MACHINE, ET_DYN, Elf, ElfError, Source, read_elf
+from flatcar_prefix.audit.elf import (
+    E_MACHINE,
+    ELFOSABI_GNU,
+    ELFOSABI_SYSV,
+    ET_DYN,
+    ET_EXEC,
+    Elf,
+    ElfError,
+    Source,
+    read_elf,
+)
 from flatcar_prefix.audit.ldcache import CacheError, read_cache
 from flatcar_prefix.audit.tree import Resolver, Tree
 from flatcar_prefix.boards import Board
 
-# Of so many names and no more, since an expression keeps a note of each that it has seen.
+# The repetitions are bounded, because the matcher keeps state for each one.
 _NAMES = rb"(?:/[A-Za-z0-9._+@%,=~-]{1,255}){1,128}"
 _DIRECTORIES = re.compile(rb"\0(?:" + _NAMES + rb"/\0){1,128}")
 _CACHE = re.compile(rb"\0(" + _NAMES + rb"/ld\.so\.cache)(?=\0)")
 _PRELOAD = re.compile(rb"\0(" + _NAMES + rb"/ld\.so\.preload)(?=\0)")
+_OWN_VARIABLES = b"\0LD_PREFIX_VARIABLES\0"
+"""The name in the list of variables that a setuid program ignores, see the patch of glibc."""
 _TOKEN = re.compile(r"\$(?:\{(ORIGIN|LIB|PLATFORM)\}|(ORIGIN|LIB|PLATFORM)(?![A-Za-z0-9_]))")
 
 _MAX_LOADER = 16 << 20
@@ -41,18 +57,20 @@ _MAX_SEARCHES = 1 << 16
 
 @dataclass(frozen=True)
 class BuiltIn:
-    """What is written into a loader when it is compiled."""
+    """The search directories and file names that are compiled into a loader."""
 
     directories: tuple[str, ...] = ()
     cache: str | None = None
     preload: str | None = None
+    own_variables: bool = False
+    """Whether LD_LIBRARY_PATH and similar variables of a caller have no effect."""
 
 
 def built_in(data: bytes) -> BuiltIn:
-    """Return what the loader whose bytes are ``data`` searches.
+    """Return the built-in directories and files of the loader with the bytes ``data``.
 
-    The directories are strings with a slash at the end, one after another; the longest
-    such row is taken, since lone strings of that form can occur by chance.
+    The directories are consecutive strings that end with a slash. This function uses the
+    longest such sequence, because single strings of this form can occur by chance.
     """
     rows = (match.group().strip(b"\0").split(b"\0") for match in _DIRECTORIES.finditer(data))
     longest = max(rows, key=len, default=[])
@@ -61,26 +79,47 @@ def built_in(data: bytes) -> BuiltIn:
         directories=tuple(dict.fromkeys(os.fsdecode(row.rstrip(b"/")) for row in longest)),
         cache=os.fsdecode(cache.group(1)) if cache else None,
         preload=os.fsdecode(preload.group(1)) if preload else None,
+        own_variables=_OWN_VARIABLES in data,
     )
 
 
 def fits(elf: Elf, board: Board) -> bool:
-    """Return whether the board's loader would take this file at all."""
+    """Return whether the machine, class and byte order match the board."""
     machine = E_MACHINE[board.elf_machine]
     return elf.machine == machine and elf.bits == 64 and elf.little
 
 
 class Libraries:
-    """Libraries read, the most recently used ones kept."""
+    """A cache of the most recently used libraries.
+
+    A file that the loader refuses has the reason in place of its data. The loader skips files
+    for other machines in its search, but stops at any other file that is not a library.
+    """
 
     def __init__(self, resolver: Resolver, board: Board, *, keep: int = 2048) -> None:
         self._resolver = resolver
         self._board = board
         self._keep = keep
-        self._known: OrderedDict[str, Elf | None] = OrderedDict()
+        self._known: OrderedDict[str, Elf | str] = OrderedDict()
 
     def get(self, path: str) -> Elf | None:
-        """Return what is at ``path``, free of links; None where nothing can be loaded."""
+        """Return the library at ``path``, which contains no links; None if it cannot load."""
+        known = self._look_up(path)
+        return None if isinstance(known, str) else known
+
+    def refusal(self, path: str) -> str:
+        """Return why the loader's search stops at ``path``; empty if it loads or skips it."""
+        known = self._look_up(path)
+        return known if isinstance(known, str) else ""
+
+    def any(self, path: str) -> Elf | None:
+        """Return the library or program at ``path``; None if it is broken."""
+        try:
+            return self._open(path)
+        except (ElfError, OSError):
+            return None
+
+    def _look_up(self, path: str) -> Elf | str:
         if path in self._known:
             self._known.move_to_end(path)
             return self._known[path]
@@ -88,28 +127,50 @@ class Libraries:
         self.put(path, elf)
         return elf
 
-    def put(self, path: str, elf: Elf | None) -> None:
-        """Remember a file that has been read anyway."""
+    def put(self, path: str, elf: Elf | str) -> None:
+        """Add a file that the caller has already read."""
         self._known[path] = elf
         if len(self._known) > self._keep:
             self._known.popitem(last=False)
 
-    def _read(self, path: str) -> Elf | None:
+    def _read(self, path: str) -> Elf | str:
+        try:
+            elf = self._open(path)
+        except ElfError as error:
+            return str(error)
+        except OSError:
+            return ""
+        return refused(elf) if fits(elf, self._board) else ""
+
+    def _open(self, path: str) -> Elf:
         local = self._resolver.local(path)
         if local is None:
-            return None
-        try:
-            fd = os.open(local, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError:
-            return None
+            raise FileNotFoundError(path)
+        fd = os.open(local, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             size = os.fstat(fd).st_size
-            elf = read_elf(Source(fd, size, os.pread(fd, _HEAD, 0)))
-        except (ElfError, OSError):
-            return None
+            return read_elf(Source(fd, size, os.pread(fd, _HEAD, 0)))
         finally:
             os.close(fd)
-        return elf if elf.type == ET_DYN and fits(elf, self._board) else None
+
+
+def refused(elf: Elf) -> Elf | str:
+    """Return a file that fits the board, or why the loader refuses it as a library."""
+    if elf.type != ET_DYN or elf.pie:
+        return "it is not a library" if elf.type not in (ET_DYN, ET_EXEC) else "it is a program"
+    if not elf.dynamic:
+        return "it has no dynamic section"
+    return elf.truncated or other_abi(elf) or elf
+
+
+def other_abi(elf: Elf) -> str:
+    """Return why glibc refuses the ABI in a file's header (``open_verify`` in elf/dl-load.c)."""
+    system, version = elf.abi
+    if system not in (ELFOSABI_SYSV, ELFOSABI_GNU):
+        return f"it is for the system with the OS ABI {system}"
+    if version and system == ELFOSABI_SYSV:
+        return f"it has the ABI version {version}"
+    return ""
 
 
 @dataclass(eq=False, slots=True)
@@ -117,25 +178,29 @@ class Loaded:
     """An object in the memory of a program."""
 
     path: str
-    """As the loader opened it, which is what $ORIGIN goes by."""
+    """The path that the loader opens; it determines $ORIGIN."""
     file: str
-    """The same, free of links."""
+    """The same path with all links resolved."""
     elf: Elf
     parent: Loaded | None = None
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A library that an object needs and will not have as it should."""
+    """A library or symbol version that an object needs and does not get."""
 
     kind: str
-    """``missing``, ``version``, ``unversioned``, or ``endless`` for a program of which the
-    rest was not looked at."""
+    """``missing``, ``refused``, ``version`` or ``unversioned``; ``endless`` if the search
+    limit is exceeded and the rest of the program is not checked."""
     file: str
-    """The object, free of links."""
+    """The path of the object with all links resolved."""
     needed: str
     detail: str
-    """Where the library is although the loader does not look there; or the version."""
+    """For ``missing``, the library's path outside the search directories, or an empty string.
+
+    For ``refused``, the library's path and the reason. For ``version`` and ``unversioned``,
+    the version. For ``endless``, the search limit.
+    """
 
 
 class Loader:
@@ -148,28 +213,28 @@ class Loader:
         self.path = f"{tree.eprefix}/{tree.board.loader}"
         resolved = self.resolver.resolve(self.path)
         self.file = resolved.path if resolved.ok else None
-        """The loader, free of links; None where there is none."""
+        """The path of the loader with all links resolved; None if it does not exist."""
         self.built_in = self._built_in()
         self.cache_error = ""
         self.cache = self._cache()
         self._search = lru_cache(maxsize=8192)(self._search_directories)
         self._searches = _MAX_SEARCHES
-        """How many are left to the program that is being loaded."""
+        """The remaining number of searches for the current program."""
 
     @property
     def usual_directories(self) -> tuple[str, ...]:
-        """Where the prefix keeps its libraries, whatever the loader thinks."""
+        """The library directories of the prefix, independent of the loader's directories."""
         directories = (self.tree.board.libdir, "lib")
         return tuple(f"{self.tree.eprefix}/{usr}{d}" for usr in ("", "usr/") for d in directories)
 
     def _built_in(self) -> BuiltIn:
-        data = self._read(self.file, _MAX_LOADER)
+        data = self.read(self.file, _MAX_LOADER)
         found = built_in(data) if data else BuiltIn()
-        return found if found.directories else BuiltIn(self.usual_directories)
+        return found if found.directories else replace(found, directories=self.usual_directories)
 
     def _cache(self) -> dict[str, str]:
         path = self.built_in.cache
-        data = self._read(path, _MAX_CACHE) if path and self.tree.inside(path) else None
+        data = self.read(path, _MAX_CACHE) if path and self.tree.inside(path) else None
         if not data:
             return {}
         try:
@@ -178,7 +243,8 @@ class Loader:
             self.cache_error = str(error)
             return {}
 
-    def _read(self, path: str | None, limit: int) -> bytes | None:
+    def read(self, path: str | None, limit: int) -> bytes | None:
+        """Return the start of a file of the prefix; None if it cannot be read."""
         resolved = self.resolver.resolve(path) if path else None
         local = self.resolver.local(resolved.path) if resolved and resolved.ok else None
         if local is None or not Path(local).is_file():
@@ -190,9 +256,9 @@ class Loader:
             return None
 
     def expand(self, directory: str, path: str) -> str:
-        """Return an element of a search path with what ld.so(8) replaces in it.
+        """Return a search path element with the tokens of ld.so(8) expanded.
 
-        ``path`` is that of the object whose search path it is.
+        ``path`` is the path of the object that has the search path.
         """
         board = self.tree.board
         values = {
@@ -205,9 +271,10 @@ class Loader:
     def load(
         self, path: str, elf: Elf, *, program: bool = True
     ) -> tuple[list[Loaded], list[Fault]]:
-        """Return what is loaded with the object at ``path``, itself first, and what is wrong.
+        """Load the object at ``path``; return the loaded objects, itself first, and the faults.
 
-        A library is loaded as by ``dlopen`` in a program that has nothing but itself.
+        If ``program`` is false, the object is a library. The model then loads it as
+        ``dlopen`` does in a program that has loaded no other library.
         """
         first = Loaded(path, path, elf, None if program else self._caller())
         main = first.parent or first
@@ -236,6 +303,8 @@ class Loader:
                 if known is None:
                     library = self.libraries.get(file)
                     if library is None:
+                        why = f"{opened}: {self.libraries.refusal(file)}"
+                        missing.append(Fault("refused", requester.file, name, why))
                         continue
                     known = by_file[file] = Loaded(opened, file, library, requester)
                     if len(objects) < _MAX_OBJECTS:
@@ -246,11 +315,11 @@ class Loader:
         return objects, [*missing, *_version_faults(objects, by_name)]
 
     def _caller(self) -> Loaded | None:
-        """Return a program of the prefix that might load a library; None for just any.
+        """Return a typical program of the prefix that loads a library; None without one.
 
-        With an imported C library all programs have the prefix's directories in their
-        RPATH (those that have not are found wanting themselves), and it counts for what
-        they load.
+        With an imported C library, all programs have the prefix's library directories in
+        their RPATH, which applies to the libraries that they load, too. The checks report
+        programs that lack this RPATH.
         """
         if self.tree.libc != "import":
             return None
@@ -259,12 +328,12 @@ class Loader:
         return Loaded(self.tree.eprefix, self.tree.eprefix, elf)
 
     def _rtld(self) -> Loaded | None:
-        """Return the loader itself, which is in every program before anything else."""
+        """Return the loader itself, which the kernel maps into each program first."""
         elf = self.libraries.get(self.file) if self.file else None
         return Loaded(self.path, self.file, elf) if elf and self.file else None
 
     def _find(self, name: str, requester: Loaded, main: Loaded) -> tuple[str, str] | None:
-        """Return path and file of a library, by the order of ``_dl_map_object``."""
+        """Return path and file of a library in the search order of ``_dl_map_object``."""
         if "/" in name:
             path = self.expand(name, requester.path)
             return self._candidate(path) if path.startswith("/") else None
@@ -308,20 +377,31 @@ class Loader:
         return None
 
     def _candidate(self, path: str) -> tuple[str, str] | None:
-        """Return what is at ``path`` when it lies in the prefix and can be loaded."""
+        """Return path and file of a loadable library of the prefix at ``path``, or None."""
         resolved = self.resolver.resolve(path)
         if not resolved.ok or not self.tree.inside(resolved.path):
             return None
-        return (path, resolved.path) if self.libraries.get(resolved.path) else None
+        libraries, file = self.libraries, resolved.path
+        return (path, file) if libraries.get(file) or libraries.refusal(file) else None
+
+    def finds(self, name: str) -> bool:
+        """Return whether the loader loads a library for any program, as with a preload list."""
+        if "/" in name:
+            found = self._candidate(name)
+        elif cached := self.cache.get(name):
+            found = self._candidate(cached)
+        else:
+            found = self._search(name, (*self.built_in.directories, *self.usual_directories))
+        return found is not None and self.libraries.get(found[1]) is not None
 
     def _elsewhere(self, name: str) -> str:
-        """Return where a library usually is in the prefix, if it is there."""
+        """Return the path of a library in the prefix's library directories, or an empty string."""
         found = None if "/" in name else self._search(name, self.usual_directories)
         return found[0] if found else ""
 
 
 def _chain(requester: Loaded, main: Loaded) -> Iterator[Loaded]:
-    """Yield those whose RPATH counts for ``requester``: itself, its loaders, the program."""
+    """Yield the objects whose RPATH applies: ``requester``, its loaders, the program."""
     holder: Loaded | None = requester
     while holder is not None:
         if holder.elf.runpath is None:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The audit at build time: one package's image, before it becomes a binary package.
+"""The audit of a package's image at build time, before it becomes a binary package.
 
-``eclass-helpers/install-qa-check.d/60flatcar-prefix`` runs this as a module. Each line
-printed is a level, a tab and a message, for the shell to say with Portage's functions.
-Exit code 1 when the build must fail, 3 when the check itself could not be done.
+``eclass-helpers/install-qa-check.d/60flatcar-prefix`` runs this as a module. Each output
+line is a level, a tab and a message, which the shell script passes to Portage's functions.
+The exit code is 1 if the build must fail, and 3 if the check itself failed.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from flatcar_prefix.boards import BOARDS, Board
 from flatcar_prefix.errors import PrefixError
 from flatcar_prefix.portage_api import packages, session as portage_api
 from flatcar_prefix.prefix import model as prefixes, record
+from flatcar_prefix.system import entry
 
 LATER = frozenset({"link-dangling", "script-interpreter-missing", "elf-interpreter-missing"})
-"""What a package that is built later may put right: a warning until final is audited."""
+"""Errors that a later package can correct; the check reports them as warnings."""
 
 
 def check_image(
@@ -41,10 +42,11 @@ def check_image(
     waivers: Sequence[Waiver] = (),
     slot: str = "0",
 ) -> Report | None:
-    """Return what is wrong with what a package is about to install; None for nothing there.
+    """Audit a package's image and return the report; None if it has no files in the prefix.
 
-    Libraries of other packages are found in ``sysroot``, beside which the prefix's
-    record says what else there is to know.
+    The audit finds libraries of other packages in ``sysroot``. The prefix's record in the
+    parent directory of ``sysroot`` has the board, the C library and more forbidden paths.
+    Raise :class:`PrefixError` for an unknown CHOST without a record.
     """
     if not (image / eprefix.lstrip("/")).is_dir():
         return None
@@ -85,7 +87,9 @@ def _board(chost: str) -> Board:
     for board in BOARDS.values():
         if board.chost == chost or board.uname_machine == chost.split("-")[0]:
             return board
-    raise PrefixError(f"no board is known for CHOST {chost}", hint="Set CHOST to a board's.")
+    raise PrefixError(
+        f"CHOST {chost} does not belong to a board", hint="Set CHOST to a board's CHOST."
+    )
 
 
 def _package(cpv: str, slot: str, waivers: Sequence[Waiver]) -> Any:
@@ -96,7 +100,7 @@ def _package(cpv: str, slot: str, waivers: Sequence[Waiver]) -> Any:
 
 
 def lines(report: Report) -> Iterator[str]:
-    """Yield what is to be said: level, tab, message."""
+    """Yield the output lines: level, tab, message."""
     hints: dict[tuple[str, str], str] = {}
     for finding in report.findings:
         where = f"{finding.code}: {printable(finding.path)}: {printable(finding.message)}"
@@ -109,7 +113,7 @@ def lines(report: Report) -> Iterator[str]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Check an image as the arguments say; print what was found; return the exit code."""
+    """Check the image that the arguments name, print the findings, return the exit code."""
     options = _parser().parse_args(arguments)
     try:
         waivers = read_waivers(options.config_root / "etc/portage") if options.config_root else ()
@@ -143,9 +147,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--chost", required=True, help="CHOST")
     parser.add_argument("--sysroot", type=Path, help="SYSROOT")
     parser.add_argument("--config-root", type=Path, help="PORTAGE_CONFIGROOT")
-    parser.add_argument("--forbid", action="append", default=[], help="a directory not to name")
+    parser.add_argument(
+        "--forbid", action="append", default=[], help="a directory that no file may name"
+    )
     return parser
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(entry.run(lambda: main(sys.argv[1:]), program="qa-check", failure=3))

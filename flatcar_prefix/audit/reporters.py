@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A report as people and as programs read it. Pure functions from report to text."""
+"""Reporters: pure functions that turn a report into text or JSON."""
 
 from __future__ import annotations
 
 import json
+import posixpath
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
@@ -11,7 +12,12 @@ from typing import Any
 from flatcar_prefix.audit.findings import ERROR, NOTE, WARNING, Finding, Report
 
 FORMAT = 1
-"""Of the JSON; higher when a key changes its meaning or goes away."""
+"""The version of the JSON format. It increases if a key changes its meaning or is removed."""
+
+_ALIKE = 10
+"""As many equal findings of one directory have a line each; more have one line."""
+_DEPTH = 3
+"""The number of parts of a path below EPREFIX that make a directory in this sense."""
 
 _COLOURS = {ERROR: "\x1b[31;01m", WARNING: "\x1b[33;01m", NOTE: "\x1b[32;01m"}
 _LIBC = {
@@ -23,7 +29,7 @@ _RESET = "\x1b[39;49;00m"
 
 
 def as_json(report: Report) -> str:
-    """Return the report as JSON with sorted keys; no times, so equal trees give equal text."""
+    """Return the report as JSON with sorted keys, without times: equal trees give equal text."""
     data = {
         "format": FORMAT,
         "root": report.root,
@@ -46,7 +52,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 
 def as_text(report: Report, *, colour: bool = False) -> str:
-    """Return the findings in Portage's style, by code, each code's hint once; then the summary."""
+    """Return the report in Portage's style: findings by code, a hint per code, the summary."""
     return "".join(
         f"{line}\n" for line in (*_lines(report, colour), summary(report, colour=colour))
     )
@@ -60,9 +66,9 @@ def _lines(report: Report, colour: bool) -> Iterator[str]:
     for (level, code, hint), found in sorted(by_code.items(), key=lambda i: (order[i[0][0]], i[0])):
         star = _star(level, colour)
         yield f"{star} {level}: {code}"
-        for finding in found:
+        for path, finding in _grouped(report.eprefix, found):
             owner = f" [{finding.package}]" if finding.package else ""
-            yield f"{star}   {printable(finding.path)}{owner}: {printable(finding.message)}"
+            yield f"{star}   {printable(path)}{owner}: {printable(finding.message)}"
         yield f"{star}   -> {hint}"
         yield star
     for finding, reason in report.waived:
@@ -71,8 +77,26 @@ def _lines(report: Report, colour: bool) -> Iterator[str]:
         yield f"{star} waived: {finding.code}: {path}: {printable(reason)}"
 
 
+def _grouped(eprefix: str, findings: list[Finding]) -> Iterator[tuple[str, Finding]]:
+    """Yield path and finding for each line; one line for many equal findings of a directory.
+
+    The files of one directory of the prefix with one message and owner usually have one cause.
+    """
+    groups: dict[tuple[str, str | None, str], list[Finding]] = {}
+    for finding in findings:
+        parts = finding.path.removeprefix(eprefix + "/").split("/")[:-1]
+        where = "/".join(parts[:_DEPTH])
+        groups.setdefault((where, finding.package, finding.message), []).append(finding)
+    for same in groups.values():
+        if len(same) <= _ALIKE:
+            yield from ((finding.path, finding) for finding in same)
+            continue
+        common = posixpath.commonpath([posixpath.dirname(finding.path) for finding in same])
+        yield f"{common}/: {len(same)} files, the first is {same[0].path}", same[0]
+
+
 def summary(report: Report, *, colour: bool = False) -> str:
-    """Return one line: what was looked at, and what came of it."""
+    """Return the summary in one line: the examined files and the numbers of findings."""
     counts, numbers = report.counts, report.statistics
     level = NOTE if report.ok and not counts[WARNING] else WARNING if report.ok else ERROR
     found = ", ".join(
@@ -80,7 +104,7 @@ def summary(report: Report, *, colour: bool = False) -> str:
     )
     extra = [f"{counts['waived']} waived"] if counts["waived"] else []
     extra += [_LIBC[report.libc]]
-    extra += [] if report.owners else ["owners not asked for"]
+    extra += [] if report.owners else ["owners not checked"]
     extra += [f"Linux {numbers.kernel} or newer"] if numbers.kernel else []
     extra += [f"{numbers.cpu} or better"] if numbers.cpu else []
     rate = f" in {report.seconds:.1f} s" if report.seconds else ""
@@ -97,7 +121,7 @@ def _star(level: str, colour: bool) -> str:
 
 
 def printable(text: str) -> str:
-    """Return text from a file or its name with nothing in it that a terminal would obey."""
+    """Return text with all characters escaped that a terminal could interpret as control."""
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The files under audit, by the names that they will have on the target machine."""
+"""The audited files, with their paths on the target machine."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import NamedTuple
 from flatcar_prefix.audit.vdb_owners import Owners
 from flatcar_prefix.boards import Board
 from flatcar_prefix.errors import PrefixError
+from flatcar_prefix.links import Unreachable, follow
 from flatcar_prefix.prefix.not_shipped import STAYING, rule_of
 
 GENERATED = frozenset(
@@ -27,36 +28,39 @@ GENERATED = frozenset(
         "usr/share/info/dir",
     }
 )
-"""What Portage writes after a merge (``portage.util.env_update``); no package owns it."""
+"""Files that Portage writes after a merge (``portage.util.env_update``); no package owns them."""
+
+IN_PATH = frozenset({"bin", "sbin", "libexec"})
+"""The names of directories whose programs users and other programs start."""
 
 BESIDE_PREFIX = ("/usr/lib/extension-release.d/",)
-"""What may lie in a root outside the prefix: what makes it a system extension."""
+"""Directories that a root may contain outside the prefix; a system extension needs them."""
 
-_MAX_LINKS = 40
-
-MISSING, LOOP, OUTSIDE, UNREADABLE = "missing", "loop", "outside", "unreadable"
+MISSING, OUTSIDE, UNREADABLE = "missing", "outside", "unreadable"
 
 
 @dataclass(frozen=True)
 class Tree:
-    """A directory, and what its prefix is meant to be."""
+    """A directory to audit, and the properties of its prefix."""
 
     root: Path
     """ROOT: the directory that holds EPREFIX."""
     eprefix: str
     board: Board
     owners: Owners | None = None
-    """Who owns which file; None where there are no installed packages."""
+    """The owners of the files; None if the audit does not check owners."""
     forbidden_paths: tuple[str, ...] = ()
-    """Directories of the build machine that nothing may name."""
+    """Directories of the build machine that no file may name."""
     libc: str = "source"
-    """``source`` or ``import``: whether the C library was built for this prefix."""
+    """``source`` if the C library is built for this prefix, else ``import``."""
+    environment: bool = False
+    """Whether the audit checks what the environment of a caller can change in programs."""
     layers: tuple[Path, ...] = ()
-    """Further roots where files of other packages are found, and not audited."""
+    """Further roots with files of other packages; the audit does not check these files."""
     config_protect: tuple[str, ...] = ("/etc",)
-    """Below EPREFIX: where users may change what packages install."""
+    """Directories below EPREFIX where users may change installed files (CONFIG_PROTECT)."""
     shipped: frozenset[str] | None = None
-    """What of the prefix is there, directories included, as paths of the target; None: all."""
+    """The shipped paths of the target, directories included; None if all are shipped."""
 
     def __post_init__(self) -> None:
         try:
@@ -64,16 +68,16 @@ class Tree:
         except PermissionError as error:
             raise PrefixError(
                 f"{error.filename} cannot be read",
-                hint="Run the audit as a user who may read it.",
+                hint="Run the audit as a user who can read it.",
             ) from None
         if not there:
             raise PrefixError(
-                f"there is no {self.eprefix} in {self.root}",
-                hint="Give the directory that holds the prefix, and --eprefix as in there.",
+                f"{self.root} does not contain a directory {self.eprefix}",
+                hint="Pass the directory that contains the prefix, and its EPREFIX (--eprefix).",
             )
 
     def local(self, path: str) -> str:
-        """Return where a path of the target lies on this machine."""
+        """Return the path on this machine of a path of the target."""
         return os.fspath(self.root).rstrip("/") + path
 
     def inside(self, path: str) -> bool:
@@ -84,7 +88,7 @@ class Tree:
         return path[len(self.eprefix) + 1 :]
 
     def hidden(self, path: str) -> bool:
-        """Return whether a path inside the prefix is not there once it is shipped."""
+        """Return whether a path is inside the prefix and not shipped."""
         return self.shipped is not None and path not in self.shipped and self.inside(path)
 
     def is_config(self, path: str) -> bool:
@@ -94,7 +98,7 @@ class Tree:
 
 
 class Entry(NamedTuple):
-    """A file, link or other thing that is no directory; ``error`` where it cannot be read."""
+    """A file, link or special file, or an unreadable directory; ``error`` says why."""
 
     path: str
     local: str
@@ -104,7 +108,7 @@ class Entry(NamedTuple):
 
 
 class NotShipped(NamedTuple):
-    """A file or directory that stays behind, and how many files that is, as far as can be read."""
+    """A file or directory that is not shipped, with the number of its readable files."""
 
     path: str
     files: int
@@ -112,7 +116,12 @@ class NotShipped(NamedTuple):
 
 
 class Closed(NamedTuple):
-    """A directory that others than its owner and group cannot enter, or cannot list."""
+    """A directory with its mode; ``is_closed`` if others cannot enter or cannot list it.
+
+    The walk yields only directories that are closed to others, or that others can write.
+
+    Others are all users except the owner and the members of the group.
+    """
 
     path: str
     mode: int
@@ -122,16 +131,20 @@ class Closed(NamedTuple):
         return self.mode & 0o005 != 0o005
 
     @property
+    def is_writable(self) -> bool:
+        """Whether others can replace its files; the sticky bit prevents that."""
+        return bool(self.mode & stat.S_IWOTH and not self.mode & stat.S_ISVTX)
+
+    @property
     def how(self) -> str:
         return "listed" if self.mode & stat.S_IXOTH else "entered"
 
 
 def walk(tree: Tree) -> Iterator[Entry | NotShipped | Closed]:
-    """Yield everything in the prefix that is no directory, in order of names.
+    """Yield the entries of the prefix that are not directories, sorted by name.
 
-    Directories that are closed to others come too, each before what is in it.
-
-    Holds one directory a level in memory, however large the tree.
+    Also yield each directory that is closed to others, or that they can write, before its
+    entries. The walk keeps one directory per level in memory.
     """
 
     def skip(path: str) -> bool:
@@ -141,7 +154,7 @@ def walk(tree: Tree) -> Iterator[Entry | NotShipped | Closed]:
 
 
 def walk_beside(tree: Tree) -> Iterator[Entry]:
-    """Yield what lies in the root outside the prefix. Nothing, for the root of a system."""
+    """Yield the entries of the root outside the prefix; none if the root is ``/``."""
     if os.path.realpath(tree.root) != "/":
         for entry in _walk(tree, "", skip=lambda _: False, without=tree.eprefix):
             if isinstance(entry, Entry) and not entry.path.startswith(BESIDE_PREFIX):
@@ -179,7 +192,7 @@ def _walk(
         if is_dir:
             with suppress(OSError):
                 closed = Closed(path, item.stat(follow_symlinks=False).st_mode)
-                if closed.is_closed:
+                if closed.is_closed or closed.is_writable:
                     yield closed
             if path != without and (failed := enter(path)):
                 yield failed
@@ -199,7 +212,7 @@ def _count(path: str, local: str) -> NotShipped:
 
 
 class Resolved(NamedTuple):
-    """Where a path leads on the target: ``path`` without links, or why it leads nowhere."""
+    """The result of resolving a path: ``path`` without links, or the reason of a failure."""
 
     path: str
     failure: str = ""
@@ -210,7 +223,7 @@ class Resolved(NamedTuple):
 
 
 class Resolver:
-    """Follows paths of the target as its kernel will, the layers lying over each other."""
+    """Resolves paths of the target as its kernel does; the tree's root hides its layers."""
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
@@ -219,7 +232,7 @@ class Resolver:
         self.resolve = lru_cache(maxsize=16384)(self._resolve)
 
     def local(self, path: str) -> str | None:
-        """Return where a path without links lies on this machine; None where it does not."""
+        """Return the path on this machine of a path without links; None if it is missing."""
         for root in self._where(path):
             if os.path.lexists(root + path):
                 return root + path
@@ -229,14 +242,14 @@ class Resolver:
         return () if self.tree.hidden(path) else self._roots
 
     def lstat(self, path: str) -> os.stat_result | None:
-        """Return the status of what is at ``path``, itself; None where nothing is."""
+        """Return the lstat(2) result of ``path``; None if it is missing or unreadable."""
         for root in self._where(path):
             with suppress(OSError):
                 return os.lstat(root + path)
         return None
 
     def _why(self, path: str) -> str:
-        """Return why nothing is known of what is at ``path``."""
+        """Return the reason why lstat(2) failed for ``path``."""
         for root in self._where(path):
             try:
                 os.lstat(root + path)
@@ -247,14 +260,14 @@ class Resolver:
         return MISSING
 
     def readlink(self, path: str) -> str:
-        """Return the target of the link at ``path``; empty when it is none."""
+        """Return the target of the link at ``path``; an empty string if it is not a link."""
         for root in self._where(path):
             with suppress(OSError):
                 return os.readlink(root + path)
         return ""
 
     def _resolve(self, path: str) -> Resolved:
-        """Return where ``path``, absolute, leads."""
+        """Resolve the absolute path ``path``."""
         directory, _, name = path.rpartition("/")
         if name in ("", ".", ".."):
             return self._slowly(path)
@@ -270,35 +283,18 @@ class Resolver:
         return self._slowly(whole) if stat.S_ISLNK(status.st_mode) else Resolved(whole)
 
     def _slowly(self, path: str) -> Resolved:
-        """Follow a path one name at a time, see path_resolution(7)."""
+        """Resolve a path one name at a time."""
+        end = follow(path, self._look)
+        whole = f"{end.path}/{end.rest}" if end.rest and end.failure == OUTSIDE else end.path
+        return Resolved(whole, end.failure)
+
+    def _look(self, path: str) -> str | None:
         above = self.tree.eprefix + "/"
-        todo = path.split("/")[::-1]
-        done: list[str] = []
-        links = 0
-        while todo:
-            name = todo.pop()
-            if name in ("", "."):
-                continue
-            if name == "..":
-                done[-1:] = []
-                continue
-            here = "/" + "/".join([*done, name])
-            if above.startswith(here + "/"):
-                done.append(name)
-                continue
-            if not here.startswith(above):
-                return Resolved("/".join([here, *todo[::-1]]), OUTSIDE)
-            status = self.lstat(here)
-            if status is None:
-                return Resolved(here, self._why(here))
-            if not stat.S_ISLNK(status.st_mode):
-                done.append(name)
-                continue
-            links += 1
-            if links > _MAX_LINKS:
-                return Resolved(here, LOOP)
-            target = self.readlink(here)
-            if target.startswith("/"):
-                done.clear()
-            todo.extend(target.split("/")[::-1])
-        return Resolved("/" + "/".join(done))
+        if above.startswith(path + "/"):
+            return None
+        if not path.startswith(above):
+            raise Unreachable(OUTSIDE)
+        status = self.lstat(path)
+        if status is None:
+            raise Unreachable(self._why(path))
+        return self.readlink(path) if stat.S_ISLNK(status.st_mode) else None

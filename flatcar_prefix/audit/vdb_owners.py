@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which package owns which file, and what the file looked like when it was installed.
+"""An index of the installed files with their owners and their recorded digests.
 
-An index of 28 bytes a file, so that the largest prefix costs a few megabytes: names are
-kept as 64-bit hashes, sorted.
+The index has sorted 64-bit hashes instead of names. It needs 28 bytes per file, so a large
+prefix takes a few megabytes.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ _NO_DIGEST = bytes(16)
 
 
 class Installed(NamedTuple):
-    """A file or link as the VDB has it."""
+    """An entry of the VDB for a file or link."""
 
     path: str
-    """As on the target machine."""
+    """The path on the target machine."""
     package: str
     kind: str
-    """``obj`` or ``sym``; others as PMS and Portage name them."""
+    """``obj`` or ``sym``, or another type of CONTENTS as in PMS and Portage."""
     digest: bytes
-    """MD5 of the file, or of a link's target; empty where nothing is known."""
+    """The MD5 of the file or of the link's target; empty if it is unknown."""
 
 
 class Owner(NamedTuple):
     package: str
     digest: bytes
-    """MD5 of the file, or of a link's target; empty where nothing is known."""
+    """The MD5 of the file or of the link's target; empty if it is unknown."""
 
 
 class Owners:
-    """Looks up owners by path. Fill with :meth:`add`, then :meth:`freeze`."""
+    """An index of owners by path. Fill it with :meth:`add`, then call :meth:`freeze`."""
 
     def __init__(self) -> None:
         self.packages: list[str] = []
@@ -48,7 +48,7 @@ class Owners:
         return len(self._keys)
 
     def add(self, path: str, package: str, digest: bytes = b"") -> None:
-        """Say that ``package`` owns ``path``, which has no link among its directories."""
+        """Add ``package`` as owner of ``path``, whose directories must not be links."""
         number = self._numbers.get(package)
         if number is None:
             number = self._numbers[package] = len(self.packages)
@@ -58,14 +58,14 @@ class Owners:
         self._digests += digest or _NO_DIGEST
 
     def freeze(self) -> None:
-        """Make what was added ready to be looked up."""
+        """Sort the index, so that :meth:`get` can search it."""
         order = sorted(range(len(self._keys)), key=self._keys.__getitem__)
         self._digests = bytearray().join(self._digests[16 * i : 16 * i + 16] for i in order)
         self._package = array("I", (self._package[i] for i in order))
         self._keys = array("q", (self._keys[i] for i in order))
 
     def get(self, path: str) -> Owner | None:
-        """Return the owner of ``path``, the one installed last where there are several."""
+        """Return the owner of ``path``, or None; of several owners, the last one added."""
         key = hash(path)
         index = bisect_left(self._keys, key)
         if index == len(self._keys) or self._keys[index] != key:
@@ -78,14 +78,15 @@ class Owners:
 
 
 def installed_files(vartree: Any) -> Iterator[Installed]:
-    """Yield what the packages of a ``portage.dbapi.vartree.vartree`` say they installed.
+    """Yield the files and links of all packages of a ``portage.dbapi.vartree.vartree``.
 
-    One package at a time, in the order in which they were installed.
+    The packages come in the order of their installation (COUNTER). The entries are those
+    of ``dblink.getcontents``.
     """
     from portage.dbapi.vartree import dblink
     from portage.versions import catsplit
 
-    # Portage's own spelling of ROOT, with which the paths begin.
+    # The paths start with ROOT as Portage spells it.
     cut = len(vartree.settings["ROOT"].rstrip("/"))
     vardb = vartree.dbapi
     for cpv in sorted(vardb.cpv_all(), key=lambda cpv: (_counter(vardb, cpv), str(cpv))):
@@ -104,7 +105,7 @@ def _counter(vardb: Any, cpv: Any) -> int:
 
 
 def _digest(entry: tuple[str, ...]) -> bytes:
-    """Return the digest in what ``dblink.getcontents`` says of one path."""
+    """Return the digest of an entry of ``dblink.getcontents``."""
     if entry[0] == "sym":
         return link_digest(entry[2])
     if entry[0] == "obj":
@@ -117,7 +118,7 @@ def _digest(entry: tuple[str, ...]) -> bytes:
 
 
 def link_digest(target: str) -> bytes:
-    """Return what stands for the target of a link."""
+    """Return the MD5 of a link's target, which the index stores as the link's digest."""
     raw = target.encode("utf-8", "surrogateescape")
     return hashlib.md5(raw, usedforsecurity=False).digest()
 
@@ -130,8 +131,8 @@ def index(
 ) -> Owners:
     """Return the index of installed files.
 
-    ``canonical`` says where a path lies without links among its directories, None where
-    it does not exist; ``missing`` is told of those.
+    ``canonical`` returns a path with the links in its directories resolved, or None if the
+    path does not exist. ``missing`` is called for each file that does not exist.
     """
     owners = Owners()
     for file in files:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Findings that somebody has looked at and accepts, with the reason.
+"""Waivers: the findings that the user accepts, each with a reason.
 
-One line each in ``<config root>/etc/portage/flatcar-prefix.waivers``, a file or a
-directory of files as Portage's own are: an atom, one or more codes, and the reason as a
-comment::
+``<config root>/etc/portage/flatcar-prefix.waivers`` has one waiver per line. It is a file
+or a directory of files, like Portage's own configuration. A waiver is an atom, one or more
+codes, and the reason as a comment::
 
     app-shells/dash  script-interpreter script-env  # the scripts are examples
 """
@@ -35,7 +35,7 @@ class Waiver:
 def read_waivers(config_dir: Path) -> tuple[Waiver, ...]:
     """Return the waivers of a configuration root's ``etc/portage``; none without a file.
 
-    :class:`PrefixError` for a line that says no reason, or a code or atom that is none.
+    Raise :class:`PrefixError` for a line without a reason, or with an invalid code or atom.
     """
     path = config_dir / FILE
     if not path.exists():
@@ -60,34 +60,34 @@ def _waiver(line: str, source: str) -> Waiver | None:
     try:
         atom = Atom(words[0], allow_wildcard=True, allow_repo=False)
     except InvalidAtom:
-        raise _error(source, line, f"{words[0]} is no atom") from None
+        raise _error(source, line, f"{words[0]} is not an atom") from None
     if unknown:
-        raise _error(source, line, f"{unknown[0]} is no code of a finding")
+        raise _error(source, line, f"{unknown[0]} is not a code of a finding")
     if len(words) < 2 or not reason.strip():
-        raise _error(source, line, "a code or the reason is missing")
+        raise _error(source, line, "the code or the reason is missing")
     return Waiver(atom, frozenset(words[1:]), reason.strip())
 
 
 def fnmatch_any(pattern: str) -> bool:
-    """Return whether a code, or a pattern such as ``script-*``, stands for any finding."""
+    """Return whether a code, or a pattern such as ``script-*``, matches any known code."""
     return any(fnmatchcase(code, pattern) for code in CODES)
 
 
 def _error(source: str, line: str, what: str) -> PrefixError:
     return PrefixError(
         f"{source}: {what}: {line.strip()}",
-        hint="Write one waiver a line: <atom> <code> [<code>...] # <reason>.",
+        hint="Write one waiver per line: <atom> <code> [<code>...] # <reason>.",
     )
 
 
 def reason_for(
     finding: Finding, waivers: Iterable[Waiver], package: Any = None, installed: Any = None
 ) -> str | None:
-    """Return why ``finding`` is accepted, None when it is not.
+    """Return the reason of the first waiver that matches ``finding``, or None.
 
-    ``package`` is the owner as a string of Portage's own class where slots are known;
-    the finding's own cpv otherwise, of which ``installed``, a ``portage.dbapi``, knows
-    slot and USE.
+    ``package`` is the owner as a ``_pkg_str`` of Portage with a slot, or a cpv. By default,
+    it is the finding's own cpv, whose slot and USE come from ``installed``, a
+    ``portage.dbapi``. Atoms match as in ``portage.dep.match_from_list``.
     """
     package = package or finding.package
     if not package:
@@ -108,6 +108,6 @@ def _is(atom: Any, package: Any, installed: Any) -> bool:
         return bool(match_from_list(atom, [package]))
     if not atom.extended_syntax:
         return package in installed.match(atom)
-    # Databases look for no patterns; a pattern can name a slot, and no USE flag.
+    # A dbapi cannot match wildcards. An atom with a wildcard can have a slot, but no USE flags.
     slot, repository = installed.aux_get(package, ["SLOT", "repository"])
     return bool(match_from_list(atom, [packages.package(package, slot=slot, repo=repository)]))

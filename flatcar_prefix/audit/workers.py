@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Processes that examine files side by side.
+"""Worker processes that examine files in parallel.
 
-Smaller than the pools of the standard library, and for a reason: those take in all work
-that there is before any is done, and keep what a worker needs in a global variable.
+The pools of the standard library read the whole input before the first result, and need a
+global variable for a worker's data. This module avoids both.
 """
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
@@ -17,13 +18,14 @@ from typing import Any
 from flatcar_prefix.audit.examiner import Examiner, Outcome
 from flatcar_prefix.audit.tree import Tree
 from flatcar_prefix.errors import PrefixError
+from flatcar_prefix.system.process import end_with
 
 Work = tuple[str, list[Any]]
-"""The name of a method of :class:`Examiner`, and what to pass to it."""
+"""The name of a method of :class:`Examiner`, and its argument."""
 
 
 class Workers:
-    """Runs work in this process, or in several others."""
+    """Runs work in this process or in worker processes."""
 
     def __init__(self, tree: Tree, connections: list[Connection]) -> None:
         self._connections = connections
@@ -32,7 +34,8 @@ class Workers:
     def run(self, work: Iterable[Work]) -> Iterator[Outcome]:
         """Yield the outcome of each piece of work, in any order.
 
-        Takes a piece in when there is somebody to do it, and not before.
+        Read a piece from ``work`` only when a worker is idle. Raise :class:`PrefixError` if
+        a worker is killed, and raise each exception of a worker again.
         """
         if self._examiner is not None:
             for method, items in work:
@@ -60,12 +63,13 @@ class Workers:
 
 @contextmanager
 def _alive() -> Iterator[None]:
-    """Within, :class:`PrefixError` when the process at the other end is gone."""
+    """Raise :class:`PrefixError` if the process at the other end of the pipe is gone."""
     try:
         yield
     except (EOFError, ConnectionError):
         raise PrefixError(
-            "a process of the audit was killed", hint="See dmesg: was there memory enough?"
+            "a process of the audit was killed",
+            hint="Run dmesg and check whether the machine ran out of memory.",
         ) from None
 
 
@@ -80,7 +84,7 @@ def _receive(connection: Connection) -> Outcome:
 
 @contextmanager
 def start_workers(tree: Tree, count: int) -> Iterator[Workers]:
-    """Within, ``count`` processes wait for work; fewer than two: this one does it itself."""
+    """Start ``count`` processes for the context; below two, this process does the work."""
     if count < 2:
         yield Workers(tree, [])
         return
@@ -90,7 +94,9 @@ def start_workers(tree: Tree, count: int) -> Iterator[Workers]:
     try:
         for _ in range(count):
             ours, theirs = context.Pipe()
-            process: BaseProcess = context.Process(target=_serve, args=(theirs, tree), daemon=True)
+            process: BaseProcess = context.Process(
+                target=_serve, args=(theirs, tree, os.getpid()), daemon=True
+            )
             process.start()
             theirs.close()
             processes.append(process)
@@ -104,8 +110,12 @@ def start_workers(tree: Tree, count: int) -> Iterator[Workers]:
             process.join()
 
 
-def _serve(connection: Connection, tree: Tree) -> None:
-    """Do what comes through the connection until it ends."""
+def _serve(connection: Connection, tree: Tree, parent: int) -> None:
+    """Do the work that arrives on the connection, until it or the parent process ends.
+
+    The connection alone does not end with the parent: later workers have inherited its end.
+    """
+    end_with(parent)
     try:
         examiner = Examiner(tree)
         while True:

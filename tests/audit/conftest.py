@@ -21,14 +21,14 @@ from verify_objects import EPREFIX
 
 @pytest.fixture(scope="session")
 def clean(tmp_path_factory: pytest.TempPathFactory) -> Mini:
-    """A prefix without a fault; not to be changed."""
+    """A prefix without a fault, which tests do not change."""
     mini = Mini(tmp_path_factory.mktemp("clean"))
     objects.loader(mini / "lib64/ld-linux-x86-64.so.2")
     libc = objects.libc(mini / "lib64/libc.so.6")
     foo = objects.library(mini / "usr/lib64/libfoo.so.1", libc)
     objects.program(mini / "usr/bin/foo", foo, libc)
     mini.link("usr/lib64/libfoo.so", "libfoo.so.1")
-    mini.write("bin/sh", "no shell, and never run\n", 0o755)
+    mini.write("bin/sh", "\n", 0o755)
     mini.write("usr/bin/script", f"#!{EPREFIX}/bin/sh\n", 0o755)
     mini.write("usr/lib64/pkgconfig/foo.pc", f"prefix={EPREFIX}/usr\n")
     return mini
@@ -36,14 +36,14 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Mini:
 
 @pytest.fixture
 def mini(clean: Mini, tmp_path: Path) -> Mini:
-    """A prefix without a fault, to plant one in."""
+    """A prefix without a fault, in which tests plant one."""
     shutil.copytree(clean.root, tmp_path / "mini", symlinks=True)
     return Mini(tmp_path / "mini")
 
 
 @pytest.fixture
 def as_user() -> Callable[[Callable[[], None]], None]:
-    """Return what runs a function as nobody, in a process of its own."""
+    """Return a function that runs another one as the user nobody, in a separate process."""
 
     def run(function: Callable[[], None]) -> None:
         child = os.fork()
@@ -72,7 +72,7 @@ EBUILDS = {
 	newins - data <<< "data"
 	dosym data /usr/share/fine/link
 	exeinto /bin
-	newexe - sh <<< "no shell, and never run"
+	newexe - sh <<< ""
 """,
     "faulty": """
 	newbin - faulty-script <<< "#!/bin/ksh"
@@ -85,9 +85,9 @@ EBUILDS = {
 
 @pytest.fixture(scope="session")
 def real(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """A prefix as ``setup_prefix`` makes it, two packages to build, and what runs ebuild(1).
+    """A prefix of ``setup_prefix``, two packages to build, and a function that runs ebuild(1).
 
-    The hook is where Portage looks for it.
+    The QA check is in Portage's directory for such checks.
     """
     import subprocess
 

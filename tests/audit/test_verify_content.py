@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Paths of the build machine, in every place where they can hide."""
+"""Paths of the build machine, in all kinds of files."""
 
 from __future__ import annotations
+
+import itertools
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -116,3 +118,22 @@ def test_what_is_not_shipped_may_name_the_build_machine(mini: Mini) -> None:
     report = mini.audit()
     assert report.findings == ()
     assert report.statistics.not_shipped == 2
+
+
+@given(
+    gaps=st.lists(st.integers(0, 2000), min_size=1, max_size=4),
+    cuts=st.lists(st.integers(0, 6000), max_size=6),
+    text=st.booleans(),
+)
+def test_chunks_of_any_size_give_the_result_of_the_whole(
+    gaps: list[int], cuts: list[int], text: bool
+) -> None:
+    pieces = (b"." * gap + b" " + BUILD_DIR.encode() + b"/tmp/x2" for gap in gaps)
+    data = b"\n".join(pieces) + b"." * 500
+    borders = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
+    scan, whole = Scan(FORBIDDEN, text=text), Scan(FORBIDDEN, text=text)
+    for start, end in itertools.pairwise(borders):
+        scan.feed(data[start:end], last=end == len(data))
+    whole.feed(data, last=True)
+    assert whole.hit is not None
+    assert scan.hit == whole.hit

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One fault planted for each code: it is found, at its place, and nothing else is."""
+"""Plant one fault for each code: the audit finds it at its path, and finds nothing else."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FAULTS: dict[str, Plant] = {}
 
 
 def fault(code: str) -> Callable[[Plant], Plant]:
-    """Register what plants the fault that has ``code``, and returns where."""
+    """Register the function that plants the fault with ``code`` and returns its path."""
 
     def register(plant: Plant) -> Plant:
         FAULTS[code] = plant
@@ -186,14 +186,20 @@ def _(mini: Mini) -> str:
 
 @fault("script-interpreter")
 def _(mini: Mini) -> str:
-    mini.write("usr/bin/host-script", "#!/bin/sh\n", 0o755)
+    mini.write("usr/bin/host-script", "#!/bin/ksh\n", 0o755)
     return "usr/bin/host-script"
 
 
 @fault("script-interpreter-aside")
 def _(mini: Mini) -> str:
-    mini.write("usr/share/example", "#!/bin/sh\n", 0o755)
+    mini.write("usr/share/example", "#!/bin/ksh\n", 0o755)
     return "usr/share/example"
+
+
+@fault("script-system-shell")
+def _(mini: Mini) -> str:
+    mini.write("usr/bin/shell-script", "#!/bin/sh -e\n", 0o755)
+    return "usr/bin/shell-script"
 
 
 @fault("script-env")
@@ -272,7 +278,7 @@ def _(mini: Mini) -> str:
 
 @fault("outside-usr-opt")
 def _(mini: Mini) -> str:
-    # All that is built for /opt/mini would be at fault elsewhere, but for plain files.
+    # At another EPREFIX, all built files would be faulty, except plain files.
     mini.eprefix = "/srv/mini"
     mini.write("share/text", "text\n")
     (mini.root / "opt").rename(mini.root.parent / "away")
@@ -280,6 +286,22 @@ def _(mini: Mini) -> str:
 
 
 ELSEWHERE = {
+    **dict.fromkeys(
+        (
+            "elf-symbol",
+            "elf-abi",
+            "elf-outside",
+            "not-executable",
+            "loader-preload-list",
+            "world-writable",
+            "python-module",
+            "loader-library-path",
+            "script-none",
+            "name-build-path",
+            "host-path",
+        ),
+        "test_verify_planted.py",
+    ),
     "capability": "test_verify_rights.py",
     "unreadable": "test_verify_hostile.py",
     "unowned": "test_verify_ownership.py",
@@ -287,7 +309,7 @@ ELSEWHERE = {
     "vdb-changed": "test_verify_ownership.py",
     "vdb-config-changed": "test_verify_ownership.py",
 }
-"""Codes whose faults take more than a file; they are planted in these modules."""
+"""Codes whose faults need more than a file, and the modules that plant them."""
 
 
 def test_a_prefix_without_a_fault_has_no_findings(clean: Mini) -> None:
@@ -316,7 +338,7 @@ def test_every_code_has_its_fault_planted_somewhere() -> None:
 
 
 def test_a_library_that_needs_none_is_asked_about_its_stack_too(mini: Mini) -> None:
-    """As the loader asks: it makes the whole process's stack executable."""
+    """The loader does the same: it makes the stack of the whole process executable."""
     source = '__asm__(".text\\n.globl f\\nf: ret\\n");'
     library = objects.compile_c(
         mini / "usr/lib64/libalone.so", source, "-shared", "-Wl,-z,noexecstack"
@@ -330,10 +352,13 @@ def test_a_library_that_needs_none_is_asked_about_its_stack_too(mini: Mini) -> N
 
 
 CANNOT_RUN = {
-    "a carriage return": ("bin/sh\r", "is run by '/opt/mini/bin/sh\\r', which is not there"),
+    "a carriage return": (
+        "bin/sh\r",
+        "has the interpreter '/opt/mini/bin/sh\\r', which does not exist",
+    ),
     "a directory": ("bin", "which is a directory"),
     "not executable": ("usr/lib64/pkgconfig/foo.pc", "which is not executable"),
-    "a name cut at a form feed": ("bin/sh\f", "which is not there"),
+    "a name cut at a form feed": ("bin/sh\f", "which does not exist"),
 }
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The ELF reader against pyelftools, on the files of this machine and on broken ones."""
+"""Compare the ELF reader with pyelftools, on files of this machine and on broken ones."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def read_bytes(data: bytes) -> Elf:
 
 
 def by_pyelftools(path: Path) -> dict[str, Any]:
-    """Return what pyelftools says of what :class:`Elf` has."""
+    """Return pyelftools' values of the fields of :class:`Elf`."""
     with path.open("rb") as file:
         elf = ELFFile(file)
         facts: dict[str, Any] = {
@@ -108,7 +108,7 @@ def elf_files(*directories: str) -> Iterator[Path]:
         for path in sorted(Path(directory).glob("*")):
             if path.is_file() and not path.is_symlink():
                 with path.open("rb") as file:
-                    # Of what is not for a loader, .o files, the header is all that is read.
+                    # The reader reads only the header of files that are not for a loader, such as .o files.
                     head = file.read(18)
                     if head[:4] == b"\x7fELF" and head[16] in (2, 3):
                         yield path
@@ -175,7 +175,7 @@ def test_a_broken_file_is_read_or_refused_and_nothing_else(
 def test_a_word_of_the_dynamic_segment_can_be_anything(
     victims: list[bytes], data: st.DataObject
 ) -> None:
-    """Addresses, sizes and counts: where a reader would run away."""
+    """Addresses, sizes and counts, which could make a reader allocate or loop without bound."""
     raw = bytearray(data.draw(st.sampled_from(victims[:3])))
     start, size = _dynamic_segment(raw)
     words = st.sampled_from([0, 1, 2**16 - 1, 2**31, 2**32 - 1, 2**63, 2**64 - 1]) | st.integers(
@@ -190,7 +190,7 @@ def test_a_word_of_the_dynamic_segment_can_be_anything(
 
 
 def _dynamic_segment(raw: bytearray) -> tuple[int, int]:
-    """Return offset and size, of a 64-bit little-endian file."""
+    """Return offset and size in a 64-bit little-endian file."""
     table = int.from_bytes(raw[32:40], "little")
     for number in range(int.from_bytes(raw[56:58], "little")):
         at = table + 56 * number

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The hook in real builds, and waivers."""
+"""The QA check in real builds, and waivers."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ HOOK = data_dir() / "eclass-helpers/install-qa-check.d/60flatcar-prefix"
 def test_a_build_that_would_not_be_self_contained_fails(real: SimpleNamespace) -> None:
     build = real.ebuild("faulty", "install")
     assert build.returncode == 1
-    assert "script-interpreter: /opt/verify-test/usr/bin/faulty-script: is run by /bin/ksh" in (
-        build.stdout
+    assert (
+        "script-interpreter: /opt/verify-test/usr/bin/faulty-script: has the interpreter /bin/ksh"
+        in (build.stdout)
     )
     assert "app-misc/faulty-1 is not self-contained" in build.stdout
     assert "QA Notice: setuid: /opt/verify-test/usr/bin/su" in build.stdout
@@ -108,7 +109,9 @@ def test_an_image_without_files_is_fine(mini: Mini, tmp_path: Path) -> None:
 def test_an_unknown_chost_cannot_be_checked(mini: Mini, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = [f"--image={mini.root}", f"--eprefix={EPREFIX}", "--cpv=cat/pkg-1"]
     assert qa_check.main([*arguments, "--chost=vax-dec-ultrix"]) == 3
-    assert capsys.readouterr().out.startswith("error\tno board is known for CHOST vax-dec-ultrix")
+    assert capsys.readouterr().out.startswith(
+        "error\tCHOST vax-dec-ultrix does not belong to a board"
+    )
 
 
 @pytest.mark.parametrize(
@@ -116,9 +119,9 @@ def test_an_unknown_chost_cannot_be_checked(mini: Mini, capsys: pytest.CaptureFi
     [
         ("cat/pkg script-env", "the reason is missing"),
         ("cat/pkg script-env #  ", "the reason is missing"),
-        ("cat/pkg # because", "a code or the reason is missing"),
-        ("cat/pkg elf-nonsense # because", "elf-nonsense is no code"),
-        ("not-an-atom script-env # because", "not-an-atom is no atom"),
+        ("cat/pkg # because", "the code or the reason is missing"),
+        ("cat/pkg elf-nonsense # because", "elf-nonsense is not a code"),
+        ("not-an-atom script-env # because", "not-an-atom is not an atom"),
     ],
 )
 def test_a_waiver_that_says_too_little_is_refused(tmp_path: Path, line: str, what: str) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Files that mean ill: a finding, in bounded time, and the audit goes on."""
+"""Hostile files: the audit reports a finding in bounded time, and continues."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_a_broken_library_is_not_what_a_program_loads(mini: Mini) -> None:
 
 
 def test_libraries_that_search_for_each_other_without_end_are_given_up(mini: Mini) -> None:
-    """Each within its limits; the search path of each counts for all that come after."""
+    """Each file is within its limits, but its search path applies to all later files."""
     names = [f"l{number:03}" for number in range(60)]
     directories = ":".join(f"{EPREFIX}/d{number:03}" for number in range(60))
     for number, name in enumerate(names):
@@ -222,7 +222,7 @@ def test_what_is_not_counted_is_said(
 
 
 def test_a_directory_that_cannot_be_entered_is_said(mini: Mini) -> None:
-    """By a name that is too long, since permissions do not hold for root."""
+    """The test uses a name that is too long, because permissions do not restrict root."""
     here = os.open(mini / "usr", os.O_RDONLY | os.O_DIRECTORY)
     for _ in range(20):
         os.mkdir("d" * 250, dir_fd=here)
@@ -277,7 +277,7 @@ def test_a_finding_knows_its_level_and_hint() -> None:
 def test_an_audit_of_broken_files_always_ends_with_a_report(
     mini: Mini, clean: Mini, data: st.DataObject
 ) -> None:
-    """The library that a program needs, the loader and its cache, all broken at random."""
+    """The program's library, the loader and its cache are randomly broken."""
     for name in ("usr/lib64/libfoo.so.1", "lib64/ld-linux-x86-64.so.2", "lib64/libc.so.6"):
         raw = bytearray((clean / name).read_bytes())
         edits = st.tuples(st.integers(0, 4095), st.integers(0, 255))

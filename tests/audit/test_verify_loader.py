@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The loader's rules: held against this machine's own loader, on real files."""
+"""Compare the loader's rules with this machine's own loader, on real files."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from verify_objects import EPREFIX
 from flatcar_prefix.audit.elf import Elf, Source, read_elf
 from flatcar_prefix.audit.ldcache import CacheError, read_cache
 from flatcar_prefix.audit.loader import BuiltIn, Loader, built_in
-from flatcar_prefix.audit.tree import LOOP, MISSING, OUTSIDE, Resolver, Tree
+from flatcar_prefix.audit.tree import MISSING, OUTSIDE, Resolver, Tree
 from flatcar_prefix.boards import board
+from flatcar_prefix.links import LOOP
 
 REAL_LOADER = "/lib64/ld-linux-x86-64.so.2"
 
@@ -34,7 +35,7 @@ def read(path: Path) -> Elf:
 
 
 def really_loaded(program: Path) -> tuple[set[str], set[str]]:
-    """Return the files that the machine's loader finds for a program, and the names it does not."""
+    """Return the libraries that the machine's loader finds for a program, and the missing names."""
     environment = {"LD_TRACE_LOADED_OBJECTS": "1"}
     result = subprocess.run(
         [REAL_LOADER, program], capture_output=True, text=True, env=environment, check=False
@@ -47,7 +48,7 @@ def really_loaded(program: Path) -> tuple[set[str], set[str]]:
 
 
 def test_finds_what_the_machines_loader_finds() -> None:
-    """This machine's /usr is taken for a prefix: its libraries are all in there."""
+    """Treat this machine's /usr as a prefix, because it contains all libraries."""
     tree = Tree(root=Path("/"), eprefix="/usr", board=board("amd64-usr"))
     loader = Loader(tree)
     if loader.file is None:
@@ -253,7 +254,7 @@ STEPS = st.lists(
 def test_paths_inside_are_followed_as_the_kernel_follows_them(
     tmp_path: Path, first: list[str], second: list[str], path: list[str]
 ) -> None:
-    """A prefix at its own EPREFIX, so that the kernel can be asked."""
+    """A prefix at its own EPREFIX, so that the kernel can run its programs."""
     root = tmp_path / str(next(_numbers)) / "p"
     for directory in ("usr/lib64", "usr/bin", "lib"):
         (root / directory).mkdir(parents=True)

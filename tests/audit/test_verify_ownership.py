@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What Portage installed, and what has become of it. A real prefix, a real merge."""
+"""Changes of the files that Portage installed, with a real prefix and a real merge."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EPREFIX = "/opt/verify-test"
 
 
 def audit(real: SimpleNamespace) -> Report:
-    # Read anew, as by another process: Portage keeps what it has read of the VDB.
+    # Load the root again, like another process, because Portage caches the VDB.
     return verify(read(real.prefix.staging_dir).staging)
 
 
@@ -34,11 +34,11 @@ def audit(real: SimpleNamespace) -> Report:
 def test_a_database_that_cannot_be_read_is_said(
     real: SimpleNamespace, as_user: Callable[[Callable[[], None]], None]
 ) -> None:
-    """Rather than its packages be taken for not installed, and their files for nobody's."""
+    """Otherwise its packages would count as not installed, and their files as unowned."""
     vartree = real.prefix.staging.trees["vartree"]
 
     def look() -> None:
-        with pytest.raises(PrefixError, match="which packages are installed cannot be read"):
+        with pytest.raises(PrefixError, match="the VDB cannot be read"):
             index_owners(tree, vartree)
 
     with TemporaryDirectory() as place:
@@ -53,7 +53,7 @@ def test_a_database_that_cannot_be_read_is_said(
 
 @contextmanager
 def put_back(path: Path) -> Iterator[Path]:
-    """Within, the file may be changed or removed."""
+    """Within, a test can change or remove the file."""
     data, mode = path.read_bytes(), path.stat().st_mode
     try:
         yield path
@@ -123,9 +123,9 @@ def test_a_link_that_was_turned_is_found(real: SimpleNamespace, eroot: Path) -> 
 
 
 def test_a_file_that_became_a_link_is_found(real: SimpleNamespace, eroot: Path) -> None:
-    with put_back(eroot / "bin/sh") as file:
+    with put_back(eroot / "usr/share/fine/data") as file:
         file.unlink()
-        file.symlink_to("../usr/bin/fine-script")
+        file.symlink_to("../../bin/fine-script")
         finding = found(real)
     assert finding.code == "vdb-changed"
 
@@ -192,7 +192,7 @@ def test_a_waiver_is_for_the_slot_and_the_use_that_it_names(
 
 
 def test_files_are_found_through_linked_directories(real: SimpleNamespace, eroot: Path) -> None:
-    """A package may install to lib, where lib is a link to usr/lib."""
+    """A package can install to lib even if lib is a link to usr/lib."""
     share, moved = eroot / "usr/share", eroot / "usr/moved"
     share.rename(moved)
     share.symlink_to("moved")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Whom the files serve."""
+"""Permissions: the users who can read the files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NET_RAW = 1 << 13
 
 
 def private(mini: Mini) -> dict[str, tuple[str, str]]:
-    """Return level and message of what others cannot read, by path."""
+    """Return level and message of each unreadable file, by path."""
     found = {f.path: f for f in mini.audit().findings if f.code.startswith("private-")}
     return {path: (f.level, f.message) for path, f in found.items()}
 
@@ -36,7 +36,7 @@ def test_a_prefix_that_was_set_up_with_umask_077_is_found(mini: Mini) -> None:
     found = private(mini)
     assert found["/opt"] == (
         "error",
-        f"cannot be entered by others (mode 0700), nor {EPREFIX}/bin/sh be run",
+        f"cannot be entered by others (mode 0700), so others cannot run {EPREFIX}/bin/sh",
     )
     errors = {path.removeprefix(EPREFIX) for path, (level, _) in found.items() if level == "error"}
     assert errors == {"/opt", "", "/bin", "/lib64", "/usr", "/usr/bin", "/usr/lib64"}

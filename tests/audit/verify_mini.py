@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A small prefix to plant faults in."""
+"""A small prefix for planted faults."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ BUILD_DIR = "/build/prefix-amd64-usr/mini"
 
 @dataclass
 class Mini:
-    """A prefix of a loader, a C library, a library and a program, with no fault in it."""
+    """A prefix with a loader, a C library, a library and a program, without a fault."""
 
     root: Path
     eprefix: str = EPREFIX
     settings: dict[str, Any] = field(default_factory=dict)
-    """Further fields of the tree that is audited."""
+    """Further fields of the audited tree."""
+    ignored: set[str] = field(default_factory=set)
+    """Codes that a fault gives besides its own."""
 
     def __truediv__(self, path: str) -> Path:
-        """Return a place in the prefix."""
+        """Return a path in the prefix."""
         return self.root / self.eprefix.lstrip("/") / path
 
     @property

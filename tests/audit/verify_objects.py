@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Compiles the programs and libraries of small prefixes: real ELF, a few lines of C each."""
+"""Compile the programs and libraries of small prefixes, real ELF files from a few lines of C."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ LOADER_SOURCE = """
 const char directories[] = "\\0{directories}\\0";
 const char cache[] = "\\0{cache}\\0";
 const char preload[] = "\\0{preload}\\0";
+const char ignored[] = "\\0{ignored}\\0";
 """
 LIBC_SOURCE = "int puts(const char *s) { return 0; }\n"
 LIBC_VERSIONS = "GLIBC_2.2.5 { global: puts; local: *; };\n"
@@ -21,7 +22,7 @@ PROGRAM_SOURCE = 'int puts(const char *); void _start(void) { puts(""); }\n'
 
 
 def compile_c(target: Path, source: str, *arguments: str | Path) -> Path:
-    """Compile ``source`` into ``target``, without any library that is not named."""
+    """Compile ``source`` into ``target`` with the named libraries only."""
     target.parent.mkdir(parents=True, exist_ok=True)
     command = ["gcc", "-nostdlib", "-fPIC", "-w", "-Wl,--no-as-needed"]
     subprocess.run(
@@ -38,9 +39,12 @@ def loader(
     directories: tuple[str, ...] = (f"{EPREFIX}/lib64/", f"{EPREFIX}/usr/lib64/"),
     cache: str = f"{EPREFIX}/etc/ld.so.cache",
     preload: str = f"{EPREFIX}/etc/ld.so.preload",
+    ignored: str = "LD_PRELOAD",
 ) -> Path:
-    """Compile what has the strings of a loader, and none of its abilities."""
-    source = LOADER_SOURCE.format(directories="\\0".join(directories), cache=cache, preload=preload)
+    """Compile a file with a loader's strings that cannot load programs."""
+    source = LOADER_SOURCE.format(
+        directories="\\0".join(directories), cache=cache, preload=preload, ignored=ignored
+    )
     return compile_c(target, source, "-shared", f"-Wl,-soname,{target.name}")
 
 
@@ -57,13 +61,13 @@ def libc(target: Path, *, versions: str = LIBC_VERSIONS) -> Path:
 
 
 def library(target: Path, *arguments: str | Path, name: str = "foo") -> Path:
-    """Compile a library that needs what it is linked with."""
+    """Compile a library that depends on the libraries that it links with."""
     source = LIBRARY_SOURCE.format(name=name)
     return compile_c(target, source, "-shared", f"-Wl,-soname,{target.name}", *arguments)
 
 
 def program(target: Path, *arguments: str | Path, interpreter: str = LOADER) -> Path:
-    """Compile a program that asks for the loader ``interpreter``."""
+    """Compile a program with the loader ``interpreter``."""
     return compile_c(
         target, PROGRAM_SOURCE, "-pie", f"-Wl,--dynamic-linker,{interpreter}", *arguments
     )

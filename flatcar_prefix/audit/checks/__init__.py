@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The checks, one family a module: each takes what it needs and yields findings."""
+"""The checks, one subject per module. Each check yields findings."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What Portage knows of the files: nothing without an owner, nothing missing or changed."""
+"""Checks against the VDB: files without an owner, missing files and changed files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from flatcar_prefix.errors import PrefixError
 
 
 def index_owners(tree: Tree, vartree: Any) -> tuple[Owners, list[Finding]]:
-    """Return the index of all files that packages own, and a finding for each missing one."""
+    """Return the index of all owned files, and a finding for each missing one.
+
+    Raise :class:`PrefixError` if the VDB cannot be read.
+    """
     _check_database(Path(tree.local(f"{tree.eprefix}/var/db/pkg")))
     resolver = Resolver(tree)
     findings: list[Finding] = []
@@ -33,10 +36,10 @@ def index_owners(tree: Tree, vartree: Any) -> tuple[Owners, list[Finding]]:
         return None if stat.S_ISDIR(status.st_mode) else whole
 
     def missing(file: Installed) -> None:
-        code, what = "vdb-missing", "is not there"
+        code, what = "vdb-missing", "does not exist"
         if Path(tree.local(file.path)).is_dir():
             code, what = "vdb-changed", "is a directory now"
-        message = f"was installed by {file.package}, and {what}"
+        message = f"belongs to {file.package} and {what}"
         findings.append(Finding(code, file.path, message, package=file.package))
 
     files = installed_files(vartree)
@@ -44,7 +47,7 @@ def index_owners(tree: Tree, vartree: Any) -> tuple[Owners, list[Finding]]:
 
 
 def _check_database(vdb: Path) -> None:
-    """:class:`PrefixError` where Portage would take what cannot be read for not installed."""
+    """Raise :class:`PrefixError` for an unreadable VDB, which Portage treats as empty."""
     try:
         for category in _below(vdb):
             for package in _below(category):
@@ -52,8 +55,8 @@ def _check_database(vdb: Path) -> None:
                     (package / "CONTENTS").open("rb").close()
     except PermissionError as error:
         raise PrefixError(
-            f"which packages are installed cannot be read: {error.filename}",
-            hint="Run the audit as a user who may read it.",
+            f"the VDB cannot be read: {error.filename}",
+            hint="Run the audit as a user who can read it.",
         ) from None
 
 
@@ -65,15 +68,15 @@ def _below(directory: Path) -> list[Path]:
 
 
 def check_owner(tree: Tree, entry: Entry) -> Iterator[Finding]:
-    """Yield a finding for a file that no package owns."""
+    """Yield a finding for a file that no package owns and Portage does not generate."""
     if tree.owners is None or tree.relative(entry.path) in GENERATED:
         return
     if tree.owners.get(entry.path) is None:
-        yield Finding("unowned", entry.path, "belongs to no package")
+        yield Finding("unowned", entry.path, "does not belong to any package")
 
 
 def check_digest(tree: Tree, path: str, expected: bytes, actual: bytes) -> Iterator[Finding]:
-    """Yield a finding for a file whose MD5 is not the one that Portage recorded."""
+    """Yield a finding for a file whose MD5 differs from the MD5 in the VDB."""
     if expected and actual != expected:
         code = "vdb-config-changed" if tree.is_config(path) else "vdb-changed"
-        yield Finding(code, path, "is not what its package installed")
+        yield Finding(code, path, "differs from the file that its package installed")
