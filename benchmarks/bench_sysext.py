@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Images by this program against the way of sysext-bakery, both in one run.
+"""Compare images of this program with those of sysext-bakery, both in one run.
 
-The bakery's way is to copy the prefix to a directory by hand and to call its script, which
-adds the release file and runs the format's tool. Its options as of 2025 are used here:
+With the bakery, a user copies the prefix to a directory and calls the bakery's script, which
+adds the release file and runs the format's tool. This file uses its options as of 2025:
 mksquashfs with its defaults, mkfs.erofs with lz4hc level 12 and 64 KiB clusters, mkfs.ext4
 on a file of 1 GiB and resize2fs -M, mkfs.btrfs --mixed --shrink.
 
     benchmarks/bench_sysext.py [--staging DIR] [--formats squashfs,erofs] [--repeat N]
 
-Without --staging, a prefix of this machine's own Python and C library stands in for a real
-one. Neither way verifies; both write to the same file system, whose cache is warm.
+Without --staging, the benchmark makes a prefix from this machine's own Python and C library.
+Neither program verifies the prefix. Both write to the same file system, whose cache is warm.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ FORMATS = ("squashfs", "erofs", "ext4", "btrfs")
 
 
 def stand_in(base: Path) -> Prefix:
-    """A prefix that holds the standard library of Python, much as dev-lang/python has it."""
+    """Make a prefix with Python's standard library, similar to dev-lang/python."""
     import shipping_prefix
 
     prefix = shipping_prefix.make(base, name="python")
@@ -56,7 +56,7 @@ def stand_in(base: Path) -> Prefix:
 
 
 def bakery(prefix: Prefix, output: Path, form: str) -> Path:
-    """Make an image as its user does today; see the module's documentation."""
+    """Make an image with the bakery's method; see the module's documentation."""
     tree = output.parent / f"copy-{form}"
     subprocess.run(["cp", "-a", prefix.final.path, tree], check=True)
     release = tree / "usr/lib/extension-release.d"
@@ -96,7 +96,7 @@ def _bakery_commands(tree: Path, output: Path, form: str) -> list[list[str]]:
 
 
 def processor_time() -> float:
-    """What this process and those it has waited for have used, which no neighbour changes."""
+    """Return the processor time of this process and its ended children."""
     return sum(
         usage.ru_utime + usage.ru_stime
         for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))

@@ -1,29 +1,46 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""From final to a system extension: audit, selection, image, and what lies beside it."""
+"""Build a system extension from final: selection, audit, image and accompanying files."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flatcar_prefix.errors import PrefixError, UsageError, of_system
-from flatcar_prefix.image import manifest, sbom, sha256sums, sysupdate, units, work_dirs
-from flatcar_prefix.image.extension_release import ANY, Release, check
+from flatcar_prefix.image import beside, gpg, path_links, units, verity
+from flatcar_prefix.image.extension_release import Release, check as check_release
+from flatcar_prefix.image.formats import limits
 from flatcar_prefix.image.formats.job import Job
-from flatcar_prefix.image.formats.table import FORMATS, Format
+from flatcar_prefix.image.formats.table import Format
 from flatcar_prefix.image.formats.tree import TREE
-from flatcar_prefix.image.publish import publish, write_text
-from flatcar_prefix.image.selection import MERGED, RULES, Entry, Selection, select
+from flatcar_prefix.image.options import (
+    OptionFields,
+    Options,
+    check,
+    check_directory,
+    format_of,
+    hiding,
+    ignored,
+    signer_of,
+)
+from flatcar_prefix.image.publish import publish
+from flatcar_prefix.image.selection import Entry, Selection, select
+from flatcar_prefix.image.service_files import Foreign
+from flatcar_prefix.prefix import locks, registry
 from flatcar_prefix.prefix.model import Prefix
-from flatcar_prefix.system import process
+from flatcar_prefix.prefix.registry import Named
+from flatcar_prefix.system import process, work_dirs
+from flatcar_prefix.system.near import suggestion
 from flatcar_prefix.system.signals import interruptible
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from flatcar_prefix.audit.findings import Report
 
 
@@ -31,69 +48,71 @@ _REGULAR = 0o100644
 
 
 _TOLD = 3
-"""Errors of the audit that are told one by one."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the caller wants of an image; see ``flatcar-prefix sysext --help``."""
-
-    format: str = "squashfs"
-    os_id: str = ANY
-    sysext_level: str = ""
-    version_id: str = ""
-    reload_manager: bool = False
-    units: bool = False
-    keep: tuple[str, ...] = ()
-    """Names of rules that do not apply: ``portage``, ``devel``, ``docs``, ``cache``."""
-    exclude: tuple[str, ...] = ()
-    sbom: str = ""
-    """``spdx`` or ``cyclonedx``; empty for none."""
-    sysupdate: str = ""
-    """URL of the directory from which systems download images; empty for none."""
-    image_version: str = ""
-    epoch: int | None = None
-    """SOURCE_DATE_EPOCH: no file of the image is newer. By default the newest file's time."""
-    verify: bool = True
-    level: int | None = None
+"""The number of audit errors that the message quotes."""
 
 
 def sysext(
-    prefix: Prefix,
+    prefix: Named,
     output: Path | str | None = None,
     *,
     options: Options | None = None,
-    progress: Callable[[str], None] | None = None,
-    warn: Callable[[str], None] | None = None,
-    **more: Any,
+    progress: Callable[[str], object] | None = None,
+    warn: Callable[[str], object] | None = None,
+    **more: Unpack[OptionFields],
 ) -> Path:
-    """Make the system extension image of ``prefix`` and return where it is.
+    """Make the system extension image of ``prefix`` and return its path.
 
-    ``output`` (default ``<name>.raw`` in the working directory) names the image and the
-    extension. ``more`` are fields of :class:`Options`, in place of ``options`` or on top of
-    it. ``progress`` is told of each step, ``warn`` of what may not be meant. Beside the image
-    come its manifest, SHA256SUMS, and what else was asked for. Nothing appears before all of
-    it is done, and nothing is left behind when it cannot be.
-    :class:`PrefixError` when the audit finds errors or a tool fails; :class:`UsageError`
-    for what cannot be a system extension.
+    ``output`` names the image and the extension; the default is ``<name>.raw`` in the working
+    directory. ``more`` are fields of :class:`Options` that override ``options``. ``progress``
+    is called with each step, and ``warn`` with each warning. The manifest, SHA256SUMS and the
+    other requested files appear in the directory of the image. All files appear at the end;
+    after an error, none appears.
+    Raise :class:`PrefixError` if the audit finds errors or a tool fails, and
+    :class:`UsageError` for options or a prefix that cannot make a system extension.
     """
+    prefix = registry.load(prefix)
+    if unknown := sorted(set(more) - set(OptionFields.__annotations__)):
+        raise UsageError(
+            f"sysext has no option {unknown[0]!r}",
+            hint=f"{suggestion(unknown[0], OptionFields.__annotations__)}See help(sysext).",
+        )
     wanted = replace(options or Options(), **more)
-    say = progress or (lambda _: None)
-    form = _format(wanted.format)
+    with locks.at_rest(prefix.final):
+        return _sysext(prefix, output, wanted, progress or (lambda _: None), warn)
+
+
+def _sysext(
+    prefix: Prefix,
+    output: Path | str | None,
+    wanted: Options,
+    say: Callable[[str], object],
+    warn: Callable[[str], object] | None,
+) -> Path:
+    form = format_of(wanted.format)
     target = _output(prefix, output, form)
     release = _release(prefix, wanted, _stem(target, form))
-    _check(prefix, wanted)
+    check(prefix, wanted)
+    check_directory(target.parent, wanted)
+    signer = signer_of(wanted)
+    if wanted.gpg_key:
+        gpg.check_key(wanted.gpg_key)
     say("choosing files")
     chosen = choose(prefix, release, wanted)
-    selection, epoch = chosen.selection, chosen.epoch
-    for foreign in chosen.foreign:
-        (warn or (lambda _: None))(str(foreign))
+    selection, epoch, release = chosen.selection, chosen.epoch, chosen.release
+    limits.check(form.name, selection, epoch)
     audit = _audit(prefix, wanted, selection, say)
+    facts = beside.gather(prefix.final, selection, wanted)
+    selection = facts.with_statements(selection).at(epoch, clamp=wanted.epoch is not None)
+    # Only here: an error in the prefix is the only message.
+    for text in [*ignored(wanted), *_warnings(prefix, wanted, chosen)]:
+        (warn or (lambda _: None))(text)
     with (
         _told_of(target),
         interruptible(),
         work_dirs.workplace(target.parent, _start(target)) as work,
     ):
+        # Version 0.1.0 used this name.
+        work_dirs.sweep(target.parent, f".{target.name}.part-")
         image = work / target.name
         scratch = work / ".scratch"
         scratch.mkdir()
@@ -103,33 +122,36 @@ def sysext(
             work_dirs.sweep(link_dir, TREE)
         job = Job(selection, epoch, image, scratch, link_dir, wanted.level)
         form.make(job)
+        signed = {}
+        if signer:
+            say("signing")
+            signed = verity.wrap(job, release.architecture, signer)
         shutil.rmtree(scratch)
         if image.is_dir():
             process.run(["sync", "--file-system", image])
         say("writing the manifest")
-        _beside(prefix, wanted, release, job, audit, chosen.foreign)
-        publish(work, target)
+        beside.write(prefix, wanted, release, job, facts, audit, chosen.foreign, signed)
+        publish(work, target, own=beside.names(release.name), gpg_key=wanted.gpg_key)
     return target
+
+
+def _warnings(prefix: Prefix, wanted: Options, chosen: Chosen) -> Iterator[str]:
+    yield from hiding(prefix.eprefix, wanted.os_id)
+    if wanted.units:
+        yield from units.not_offered(chosen.selection, prefix.eprefix)
+    yield from map(str, chosen.foreign)
 
 
 @contextmanager
 def _told_of(target: Path) -> Iterator[None]:
-    """Within, what the system refuses is told of ``target``, not of files that are gone."""
+    """Raise an OSError again as an error about ``target``, without names of temporary files."""
     try:
         yield
     except OSError as error:
         if os.fsdecode(error.filename or "").startswith(os.fspath(target.parent / _start(target))):
             error.filename = None
-        raise of_system(error, doing=f"{target} cannot be made") from error
-
-
-def _format(name: str) -> Format:
-    try:
-        return FORMATS[name]
-    except KeyError:
-        raise UsageError(
-            f"unknown format {name!r}", hint=f"Choose one of: {', '.join(FORMATS)}."
-        ) from None
+        doing = f"{target} cannot be made"
+        raise of_system(error, doing=doing, place=os.fspath(target.parent)) from error
 
 
 def _output(prefix: Prefix, output: Path | str | None, form: Format) -> Path:
@@ -138,16 +160,17 @@ def _output(prefix: Prefix, output: Path | str | None, form: Format) -> Path:
         path = path / (prefix.name + form.suffix)
     if form.suffix and path.suffix != form.suffix:
         raise UsageError(
-            f"{path.name} is not the name of a {form.name} image",
-            hint=f"Name it {path.stem}{form.suffix}: systemd finds images by their suffix.",
+            f"{path.name}: a {form.name} image must have the suffix {form.suffix}",
+            hint=f"Use the name {path.stem}{form.suffix}.",
         )
     if not path.parent.is_dir():
         raise PrefixError(
-            f"there is no directory {path.parent}", hint="Make it, or give another -o FILE."
+            f"the directory {path.parent} does not exist",
+            hint="Create it, or choose another file with -o.",
         )
     if not form.suffix and path.exists():
         raise PrefixError(
-            f"{path} exists already", hint="Remove it first, or give another -o DIRECTORY."
+            f"{path} already exists", hint="Remove it, or choose another directory with -o."
         )
     return Path(os.path.abspath(path))
 
@@ -157,67 +180,28 @@ def _stem(target: Path, form: Format) -> str:
 
 
 def _release(prefix: Prefix, wanted: Options, name: str) -> Release:
-    return check(
+    return check_release(
         Release(
             name=name,
             architecture=prefix.board.systemd_arch,
             os_id=wanted.os_id,
             sysext_level=wanted.sysext_level,
             version_id=wanted.version_id,
+            image_version=wanted.image_version,
+            title=wanted.title,
+            home_url=wanted.home_url,
             reload_manager=wanted.reload_manager,
         )
     )
 
 
-def _check(prefix: Prefix, wanted: Options) -> None:
-    """Raise what can be said without reading the prefix."""
-    if prefix.eprefix.split("/")[1] not in MERGED:
-        raise UsageError(
-            f"{prefix.eprefix} would not appear on any system: only /usr and /opt are merged",
-            hint=f"Set the prefix up again below them, such as at /opt{prefix.eprefix}.",
-        )
-    _check_level(FORMATS[wanted.format], wanted.level)
-    if unknown := set(wanted.keep) - {rule.name for rule in RULES}:
-        raise UsageError(
-            f"there is no rule {', '.join(sorted(unknown))}",
-            hint=f"Rules are: {', '.join(rule.name for rule in RULES)}.",
-        )
-    if wanted.sbom and wanted.sbom not in sbom.SBOMS:
-        raise UsageError(
-            f"unknown bill of materials {wanted.sbom!r}",
-            hint=f"Choose one of: {', '.join(sbom.SBOMS)}.",
-        )
-    if wanted.image_version:
-        sysupdate.check_version(wanted.image_version)
-    if wanted.sysupdate:
-        sysupdate.check_url(wanted.sysupdate)
-        if FORMATS[wanted.format].suffix != ".raw":
-            raise UsageError(
-                f"systemd-sysupdate transfers no {wanted.format}",
-                hint="Choose a format that makes an image, such as squashfs.",
-            )
-    if not prefix.final.eroot.is_dir():
-        raise PrefixError(
-            f"there is nothing in {prefix.final.eroot}",
-            hint=f"Install something first, such as: emerge-prefix-{prefix.id} sys-apps/grep",
-        )
-
-
-def _check_level(form: Format, level: int | None) -> None:
-    if level is None or level in form.levels:
-        return
-    if not form.levels:
-        raise UsageError(f"{form.name} is not compressed", hint="Leave out --compression-level.")
-    raise UsageError(
-        f"{form.name} has no compression level {level}",
-        hint=f"Choose one from {form.levels[0]} to {form.levels[-1]}.",
-    )
-
-
 def _audit(
-    prefix: Prefix, wanted: Options, selection: Selection, say: Callable[[str], None]
+    prefix: Prefix, wanted: Options, selection: Selection, say: Callable[[str], object]
 ) -> dict[str, Any]:
-    """Audit what of final is shipped, as if there were nothing else; return what it says."""
+    """Audit only the selected files of final; return the manifest's entry about the audit.
+
+    Raise :class:`PrefixError` if the audit finds errors.
+    """
     if not wanted.verify:
         return {"run": False}
     from flatcar_prefix.audit.api import verify
@@ -227,7 +211,7 @@ def _audit(
     if not report.ok:
         raise PrefixError(
             f"the image would not be self-contained: {_errors(report)}",
-            hint=_advice(prefix, wanted) + " Or ship it all the same with --no-verify.",
+            hint=_advice(prefix, wanted) + " To skip the audit, pass --no-verify.",
         )
     return {"run": True, "findings": dict(report.counts)}
 
@@ -242,90 +226,57 @@ def _errors(report: Report) -> str:
 
 
 def _advice(prefix: Prefix, wanted: Options) -> str:
-    see = f"flatcar-prefix verify {prefix.id}"
+    see = f"flatcar-prefix verify {prefix.id} --as-shipped"
     if wanted.exclude:
-        return f"Leave out less by --exclude, and see {see}."
-    return f"See them with: {see}."
+        return f"Exclude fewer files with --exclude, and run {see}."
+    return f"To list all findings, run: {see}."
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """What goes into an image."""
+    """The content of an image."""
 
     selection: Selection
     epoch: int
-    """The time of everything that has none of its own."""
-    foreign: list[units.Foreign] = field(default_factory=list)
-    """Programs of the system that the units offered to it start."""
+    """The time of directories, symlinks and generated files, in seconds since 1970."""
+    release: Release
+    """The release file, with the units to restart."""
+    foreign: list[Foreign] = field(default_factory=list)
+    """Files of the system that the prefix's units name."""
 
 
 def choose(prefix: Prefix, release: Release, wanted: Options) -> Chosen:
-    """Return what goes into the image."""
+    """Return the content of the image.
+
+    Raise :class:`PrefixError` if units are requested and the prefix has none.
+    """
     root, eprefix = prefix.final.path, prefix.eprefix
     selection = select(root, eprefix, keep=wanted.keep, exclude=wanted.exclude)
-    text = release.text().encode()
-    more = [Entry(release.path, _REGULAR, len(text), content=text)]
-    foreign: list[units.Foreign] = []
+    more: list[Entry] = []
+    foreign: list[Foreign] = []
     if wanted.units:
-        offered, foreign = units.offered(selection, eprefix)
-        if not offered:
+        offer = units.offered(selection, eprefix, release.name)
+        if not offer.entries:
             raise PrefixError(
                 f"the prefix has no units, sysusers.d or tmpfiles.d in {eprefix}/usr/lib",
-                hint="Leave out --units.",
+                hint="Remove --units, or install a package with units.",
             )
-        more += [entry for entry in offered if entry.path not in selection.by_path]
+        foreign = offer.foreign
+        more += [entry for entry in offer.entries if entry.path not in selection.by_path]
+        if wanted.reload_manager:
+            release = replace(release, restart_units=offer.restart)
+    else:
+        accounts = units.accounts(selection, eprefix)
+        more += [entry for entry in accounts if entry.path not in selection.by_path]
+    text = release.text().encode()
+    more.append(Entry(release.path, _REGULAR, len(text), content=text))
+    more += path_links.entries(selection, eprefix, wanted.links)
     epoch = selection.newest() if wanted.epoch is None else wanted.epoch
     selection = selection.with_files(more).at(epoch, clamp=wanted.epoch is not None)
-    return Chosen(selection, epoch, foreign)
-
-
-def _beside(
-    prefix: Prefix,
-    wanted: Options,
-    release: Release,
-    job: Job,
-    audit: Mapping[str, Any],
-    foreign: Sequence[units.Foreign],
-) -> None:
-    """Write the files that go beside the image, next to it in the workplace."""
-    work, contents = job.output.parent, manifest.contents(prefix.final, job.selection)
-    image: dict[str, Any] = {
-        "name": release.name,
-        "file": job.output.name,
-        "format": wanted.format,
-        "epoch": job.epoch,
-        "content": job.uuid,
-        "files": sum(not entry.is_dir for entry in job.selection.entries),
-        "unpacked_size": job.selection.size,
-    }
-    if job.output.is_file():
-        image |= {"size": job.output.stat().st_size, "sha256": sha256sums.sha256(job.output)}
-    document = manifest.manifest(
-        root=prefix.final,
-        release=release,
-        contents=contents,
-        selection=job.selection,
-        image=image,
-        audit=audit,
-        foreign=[vars(each) for each in foreign],
-        options={"keep": sorted(wanted.keep), "exclude": list(wanted.exclude)},
-    )
-    write_text(work / f"{release.name}.manifest.json", manifest.to_json(document))
-    if wanted.sbom:
-        suffix, maker = sbom.SBOMS[wanted.sbom]
-        places = [repository.location for repository in prefix.repositories]
-        bill = maker(image, contents.packages, epoch=job.epoch, repositories=places)
-        write_text(work / f"{release.name}{suffix}", manifest.to_json(bill))
-    if wanted.sysupdate:
-        version = wanted.image_version or sysupdate.version_at(job.epoch)
-        url = sysupdate.check_url(wanted.sysupdate)
-        text = sysupdate.transfer(release.name, url, release.architecture)
-        write_text(work / f"{release.name}.conf", text)
-        os.link(
-            job.output, work / sysupdate.image_name(release.name, version, release.architecture)
-        )
+    return Chosen(selection, epoch, release, foreign)
 
 
 def _start(target: Path) -> str:
-    """Return what the name of a workplace begins with."""
-    return f".{target.name}.part-"
+    """Return the start of the names of temporary directories for ``target``."""
+    # systemd-sysext takes a directory for an extension unless its name starts with ".#".
+    return f".#{target.name}.part-"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What is in an image: its packages as Portage knows them, and what was left out."""
+"""The manifest of an image: its packages from the VDB, and the files left out."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from flatcar_prefix.image import spdx_licences
 from flatcar_prefix.image.extension_release import Release
@@ -23,47 +23,48 @@ _KEYS = ("LICENSE", "USE", "SLOT", "DESCRIPTION", "HOMEPAGE", "repository")
 
 @dataclass
 class Package:
-    """An installed package and what of it is in the image."""
+    """An installed package, with its files in the image."""
 
     name: str
-    """Category and name."""
+    """The category and the name."""
     version: str
-    """With the revision."""
+    """The version with the revision."""
     slot: str
     repository: str
     licence: str
-    """In Gentoo's words."""
+    """Gentoo's LICENSE."""
     spdx: str
     description: str
     homepage: str
     files: list[str] = field(default_factory=list)
-    """As they are on the target; no directories."""
+    """Paths on the target, without directories."""
     size: int = 0
+    """The size of the files in bytes."""
 
     @property
-    def purl(self) -> str:
-        """See the package-url specification: names such as gtk+ are percent-encoded."""
-        return f"pkg:ebuild/{quote(self.name, safe='/')}@{quote(self.version, safe='')}"
+    def cpv(self) -> str:
+        """The category, name and version, as in the VDB."""
+        return f"{self.name}-{self.version}"
 
 
 @dataclass(frozen=True)
 class Contents:
-    """The packages of an image in order of names, and the files of none of them."""
+    """The packages of an image sorted by name, and the files without an owner."""
 
     packages: list[Package]
     unowned: list[str]
     absent: list[str]
-    """Packages of which nothing is shipped, though they have files: cpvs."""
+    """The cpvs of packages that have files, but none in the image."""
 
 
 def contents(root: Root, selection: Selection) -> Contents:
-    """Ask Portage which package each file of ``selection`` is of.
+    """Return the packages that own the files of ``selection``, from the VDB of ``root``.
 
-    As the audit does: packages name files as they were installed, perhaps through a symlink
-    to a directory, and a file of two packages is of the one installed last. A package
-    without any file, such as a virtual, is listed.
+    The owners are those of the audit: links in the directories of the VDB's paths are
+    resolved, and of several owners, the package that was installed last counts. Packages
+    without files, such as virtuals, are included.
     """
-    # Here, since it imports Portage.
+    # Imported here, because these modules import Portage.
     from flatcar_prefix.audit.api import tree_of
     from flatcar_prefix.audit.checks.ownership import index_owners
 
@@ -117,7 +118,7 @@ def manifest(
     foreign: Sequence[Mapping[str, str]],
     options: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return the manifest of an image; nothing in it says when or by whom it was made."""
+    """Return the manifest of an image, which has neither the build time nor the user."""
     prefix = root.prefix
     return {
         "format": FORMAT,
@@ -144,10 +145,16 @@ def manifest(
     }
 
 
-def to_json(data: Mapping[str, Any]) -> str:
-    """Return ``data`` as JSON. Bytes of names that are not UTF-8 are escapes, U+DC80 to U+DCFF.
+def read(image: Path, suffix: str) -> dict[str, Any]:
+    """Return the manifest beside an image whose file name ends with ``suffix``."""
+    name = image.name.removesuffix(suffix) if suffix else image.name
+    return dict(json.loads((image.parent / f"{name}.manifest.json").read_text(encoding="utf-8")))
 
-    Python reads those back as :func:`os.fsencode` wants them.
+
+def to_json(data: Mapping[str, Any]) -> str:
+    """Return ``data`` as JSON. Bytes that are not UTF-8 become escapes, U+DC80 to U+DCFF.
+
+    Python decodes these escapes to the surrogates that :func:`os.fsencode` accepts.
     """
     text = json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     return re.sub("[\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What of a root is shipped: the rules, as data, and the list of files that they leave."""
+"""The selection of the shipped files of a root: the rules, and the resulting list."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from flatcar_prefix import links
 from flatcar_prefix.errors import PrefixError, UsageError
 from flatcar_prefix.prefix.not_shipped import CACHE, PORTAGE, Rule, rule_of
 
@@ -18,40 +19,45 @@ MERGED = ("usr", "opt")
 """The only directories of an image that systemd-sysext merges."""
 
 CAPABILITY = "security.capability"
-"""The only extended attribute that is shipped: it changes what a program may do."""
+"""The only shipped extended attribute; it changes the rights of a program."""
 
 
-_MAX_LINKS = 40
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
+_PRINTS_FLAGS = re.compile(rb"--(?:cflags|cxxflags|ldflags|libs|includes?)\b")
+_SCRIPT = 1 << 18
+
 PLACEHOLDER = "placeholder"
+DEVEL = "devel"
 
 RULES: tuple[Rule, ...] = (
     PORTAGE,
     Rule(
         PLACEHOLDER,
-        "files by which Portage keeps empty directories; the directories are shipped",
+        "Portage's placeholder files in empty directories; the directories are shipped",
         ("**/.keep", "**/.keep_*"),
     ),
     CACHE,
     Rule(
-        "devel",
-        "only a compiler, a linker or a debugger reads it",
+        DEVEL,
+        "files that only a compiler, a linker or a debugger reads",
         (
             "usr/include",
             "include",
             "**/*.a",
-            "**/*.la",
+            "{usr/,}lib*/*.la",
             "{usr/,}lib*/*crt?.o",
             "{usr/,}lib*/crt?.o",
             "usr/lib*/python*/config-*/*.o",
             "usr/{lib*,share}/pkgconfig",
-            "usr/{lib*,share}/cmake",
+            "usr/lib*/cmake",
+            "usr/share/cmake/**/*{C,-c}onfig{V,-v,}{ersion,}.cmake",
+            "usr/share/cmake/**/*Targets{,-*}.cmake",
             "usr/lib*/gcc/*/*/include{,-fixed}",
             "usr/lib*/gcc/*/*/plugin",
             "usr/share/aclocal",
-            "usr/share/gdb",
+            "usr/share/gdb/auto-load",
             "usr/share/i18n",
             "usr/bin/*-config",
             "usr/lib/debug",
@@ -70,7 +76,7 @@ RULES: tuple[Rule, ...] = (
         ),
     ),
 )
-"""In the order in which they are tried. ``keep`` leaves rules out by name."""
+"""The rules in their order: the first match applies. ``keep`` disables rules by name."""
 
 EXCLUDED = "exclude"
 UNMERGED = "unmerged"
@@ -78,15 +84,15 @@ SPECIAL = "special"
 DANGLING = "dangling"
 REASONS = {
     **{rule.name: rule.why for rule in RULES},
-    EXCLUDED: "the caller asked for it",
-    UNMERGED: "outside /usr and /opt, which is all that is merged",
+    EXCLUDED: "files that the caller excludes",
+    UNMERGED: "files outside /usr and /opt, which systemd does not merge",
     SPECIAL: "sockets, pipes and devices",
-    DANGLING: "symlinks to what was left out",
+    DANGLING: "symlinks to files that are left out",
 }
 
 
 UNCOUNTED = (CACHE.name, EXCLUDED)
-"""What is left out whoever may read it and whatever is in it, so that nothing of it is told."""
+"""Rules whose files are not counted, because the files may be unreadable."""
 
 
 @dataclass(frozen=True)
@@ -94,18 +100,18 @@ class Entry:
     """One file of the image: a directory, a regular file or a symlink."""
 
     path: str
-    """Relative to the root of the image, which is that of the target."""
+    """The path relative to the root of the image and of the target."""
     mode: int
-    """Type and permissions, as ``st_mode``."""
+    """The type and the permissions, as in ``st_mode``."""
     size: int = 0
     mtime_ns: int = 0
     source: Path | None = None
-    """Where a regular file's content is; it has :attr:`content` otherwise."""
+    """The file with a regular file's content; if None, :attr:`content` has the content."""
     content: bytes = b""
     target: str = ""
-    """Of a symlink."""
+    """The target of a symlink."""
     inode: tuple[int, int] | None = None
-    """Of a file with several names: device and number."""
+    """The device and inode number of a file with several hard links, else None."""
     capability: bytes = b""
 
     @property
@@ -134,7 +140,7 @@ class Entry:
 
 @dataclass
 class Tally:
-    """How much a rule has left out."""
+    """The number of files that a rule left out, and their size in bytes."""
 
     files: int = 0
     size: int = 0
@@ -142,21 +148,21 @@ class Tally:
 
 @dataclass(frozen=True)
 class Selection:
-    """The files of an image, parents before children, each directory in order of names."""
+    """The files of an image, parents before children, each directory sorted by name."""
 
     entries: tuple[Entry, ...]
     left_out: dict[str, Tally] = field(default_factory=dict)
     added: tuple[str, ...] = ()
-    """Files that are not of the root."""
+    """The paths of files that do not come from the root."""
     root: Path = Path("/")
-    """Where the files that have a source are, each at its path."""
+    """The directory with the source files, each at its path."""
 
     @cached_property
     def by_path(self) -> dict[str, Entry]:
         return {entry.path: entry for entry in self.entries}
 
     def holds(self, path: str) -> bool:
-        """Return whether a path of the target leads to something in here."""
+        """Return whether a path of the target leads to an entry of the selection."""
         return follow(path, self.by_path) in self.by_path
 
     @property
@@ -164,11 +170,11 @@ class Selection:
         return sum(entry.size for entry in self.entries)
 
     def newest(self) -> int:
-        """The time of the newest regular file, in seconds."""
-        return max((entry.mtime for entry in self.entries if entry.is_file), default=0)
+        """Return the time of the newest regular file in seconds, or 0 without files."""
+        return max((0, *(entry.mtime for entry in self.entries if entry.is_file)))
 
     def with_files(self, files: Iterable[Entry]) -> Selection:
-        """Return a selection that holds ``files`` too, and the directories they need."""
+        """Return a selection with ``files`` and their parent directories added."""
         merged, added = dict(self.by_path), tuple(files)
         for file in added:
             for parent in reversed(PurePosixPath(file.path).parents[:-1]):
@@ -178,28 +184,33 @@ class Selection:
         return replace(self, entries=in_order(merged.values()), added=self.added + paths)
 
     def at(self, epoch: int, *, clamp: bool) -> Selection:
-        """Return a selection that says nothing of when it was installed.
+        """Return a selection whose times do not depend on the time of installation.
 
-        Directories and symlinks get ``epoch``, since installing sets their times;
-        regular files keep theirs, with ``clamp`` up to ``epoch``.
+        Directories, symlinks and generated files get the time ``epoch`` (seconds), because
+        the installation sets the times of directories and symlinks. Regular files keep
+        their times; with ``clamp``, newer times become ``epoch``. Times before 1970, which
+        squashfs cannot hold, become 0 in all formats.
         """
-        ns = epoch * 1_000_000_000
+        ns = max(epoch, 0) * 1_000_000_000
 
         def timed(entry: Entry) -> Entry:
             if entry.source and not (clamp and entry.mtime_ns > ns):
-                return entry
+                return entry if entry.mtime_ns >= 0 else replace(entry, mtime_ns=0)
             return replace(entry, mtime_ns=ns)
 
         return replace(self, entries=tuple(timed(entry) for entry in self.entries))
 
 
 def in_order(entries: Iterable[Entry]) -> tuple[Entry, ...]:
-    """Return the entries as a walk of the tree meets them, names in order of bytes."""
+    """Return the entries in the order of a tree walk, with the names sorted by bytes."""
     return tuple(sorted(entries, key=lambda e: [os.fsencode(p) for p in e.path.split("/")]))
 
 
 def exclusion(patterns: Sequence[str], *, eprefix: str) -> Rule:
-    """Return the rule for what the caller leaves out, by path on the target or in EPREFIX."""
+    """Return the rule for ``patterns``: paths on the target, or relative to EPREFIX.
+
+    Raise :class:`UsageError` for a pattern outside EPREFIX.
+    """
     own = []
     for pattern in patterns:
         relative = pattern.rstrip("/")
@@ -207,8 +218,8 @@ def exclusion(patterns: Sequence[str], *, eprefix: str) -> Rule:
             relative = os.path.relpath(relative, eprefix)
         if not relative or relative.startswith(".."):
             raise UsageError(
-                f"nothing in {eprefix} is {pattern!r}",
-                hint="Give --exclude a pattern relative to EPREFIX, such as usr/share/locale.",
+                f"the pattern {pattern!r} cannot match a file in {eprefix}",
+                hint="Use a pattern relative to EPREFIX, such as --exclude usr/share/locale.",
             )
         own.append(relative)
     return Rule(EXCLUDED, REASONS[EXCLUDED], tuple(own))
@@ -217,10 +228,11 @@ def exclusion(patterns: Sequence[str], *, eprefix: str) -> Rule:
 def select(
     root: Path, eprefix: str, *, keep: Iterable[str] = (), exclude: Sequence[str] = ()
 ) -> Selection:
-    """Return what of ``root`` is shipped for a prefix at ``eprefix``.
+    """Return the shipped files of ``root`` for a prefix at ``eprefix``.
 
-    ``keep`` names the rules that do not apply. :class:`PrefixError` for a file that the
-    caller may not read.
+    ``keep`` has the names of the rules to disable. ``exclude`` has patterns of files to
+    leave out. Raise :class:`PrefixError` for an unreadable file, and for control characters
+    in a name or link; raise :class:`UsageError` for a pattern outside EPREFIX.
     """
     kept = set(keep)
     rules = [rule for rule in RULES if rule.name not in kept]
@@ -228,7 +240,7 @@ def select(
         rules.insert(0, exclusion(exclude, eprefix=eprefix))
     walk = _Walk(root, eprefix.strip("/"), rules)
     found = list(walk.below("", root))
-    # A directory of nothing but directories that go, goes with them.
+    # A directory that contains only removed directories is removed, too.
     emptied = walk.emptied | {_parent(entry) for entry in found}
     found, dangling = _without_dangling(root, _without_emptied(found, emptied))
     for entry in dangling:
@@ -237,7 +249,7 @@ def select(
 
 
 class _Walk:
-    """One walk over a root: yields what is shipped and counts what is not."""
+    """A walk over a root: it yields the shipped entries and counts the others."""
 
     def __init__(self, root: Path, eprefix: str, rules: Sequence[Rule]) -> None:
         self.root = root
@@ -245,7 +257,7 @@ class _Walk:
         self.rules = rules
         self.left_out: dict[str, Tally] = {}
         self.emptied: set[str] = set()
-        """Directories that something was left out of."""
+        """Directories with entries that are left out."""
 
     def leave_out(self, rule: str, size: int) -> None:
         tally = self.left_out.setdefault(rule, Tally())
@@ -266,9 +278,10 @@ class _Walk:
                 yield from self.below(inner, Path(item.path))
 
     def _shared(self, entry: Entry) -> Entry:
-        """Return ``entry``, a directory that is not the prefix's alone with the usual mode.
+        """Return ``entry``; a directory outside the prefix gets mode 0755.
 
-        Merged, it gives its mode to the target's own directory, which everyone needs.
+        systemd-sysext merges such a directory with the system's directory and applies its
+        mode, and all users must be able to enter the system's directory.
         """
         if entry.is_dir and not entry.path.startswith(self.inside):
             return replace(entry, mode=stat.S_IFDIR | 0o755)
@@ -281,7 +294,10 @@ class _Walk:
             return SPECIAL
         if not path.startswith(self.inside):
             return ""
-        return rule_of(path[len(self.inside) :], self.rules)
+        rule = rule_of(path[len(self.inside) :], self.rules)
+        if path.endswith("-config") and rule == DEVEL and not prints_flags(self.root / path):
+            return ""
+        return rule
 
     def _count(self, rule: str, item: os.DirEntry[str]) -> None:
         is_dir = item.is_dir(follow_symlinks=False)
@@ -294,6 +310,19 @@ class _Walk:
             self.leave_out(rule, item.stat(follow_symlinks=False).st_size)
 
 
+def prints_flags(path: Path) -> bool:
+    """Return whether a program named ``*-config`` is a script that prints compiler flags.
+
+    Other programs have such names, too, such as pkg-config.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(_SCRIPT)
+    except OSError:
+        return False
+    return head.startswith(b"#!") and bool(_PRINTS_FLAGS.search(head))
+
+
 def _scan(directory: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(directory) as items:
@@ -304,7 +333,7 @@ def _scan(directory: Path) -> list[os.DirEntry[str]]:
 
 def _unreadable(path: Path) -> PrefixError:
     return PrefixError(
-        f"{path} may not be read", hint="Run this as the user who owns the prefix, or as root."
+        f"{path} cannot be read", hint="Run this command as the prefix's owner or as root."
     )
 
 
@@ -330,12 +359,15 @@ def _entry(path: str, item: os.DirEntry[str], status: os.stat_result) -> Entry:
 
 
 def _check_text(what: str, text: str, path: str) -> None:
-    """Refuse control characters: tools are told names in lines, and a line can be a command."""
+    """Raise :class:`PrefixError` for control characters.
+
+    The scripts of some tools have one name or one command per line.
+    """
     if _CONTROL.search(text):
         where = "" if text == path else f" of {path!r}"
         raise PrefixError(
-            f"the {what} {text!r}{where} has control characters, which no image is to have",
-            hint="Leave it out with --exclude.",
+            f"the {what} {text!r}{where} has control characters, which images do not support",
+            hint="Exclude the file with --exclude.",
         )
 
 
@@ -347,9 +379,9 @@ def _capability(path: str) -> bytes:
 
 
 def _without_dangling(root: Path, found: list[Entry]) -> tuple[list[Entry], list[Entry]]:
-    """Part the symlinks that lead to what was left out from everything else.
+    """Return the entries to ship, and the symlinks to files that are left out.
 
-    One that leads nowhere in the root either stays: that is for the audit to say.
+    A symlink whose target does not exist in the root either stays, and the audit reports it.
     """
     shipped = {entry.path: entry for entry in found}
     dangling: list[Entry] = []
@@ -363,39 +395,25 @@ def _without_dangling(root: Path, found: list[Entry]) -> tuple[list[Entry], list
 
 
 def _lost(root: Path, link: Entry, shipped: Mapping[str, Entry]) -> bool:
-    """Return whether ``link`` leads to what is in the root and not shipped."""
+    """Return whether ``link`` leads to a file that exists in the root and is not shipped."""
     end = follow(os.path.join(os.path.dirname(link.path), link.target), shipped)
     return end not in shipped and os.path.lexists(root / end)
 
 
 def follow(path: str, shipped: Mapping[str, Entry]) -> str:
-    """Return where a path of the target leads: without links, or the first part not there."""
-    todo = path.split("/")[::-1]
-    done: list[str] = []
-    links = 0
-    while todo:
-        name = todo.pop()
-        if name in ("", "."):
-            continue
-        if name == "..":
-            done[-1:] = []
-            continue
-        here = "/".join([*done, name])
-        entry = shipped.get(here)
-        if entry is None or links > _MAX_LINKS:
-            return here
-        if not entry.is_link:
-            done.append(name)
-            continue
-        links += 1
-        if entry.target.startswith("/"):
-            done.clear()
-        todo += entry.target.split("/")[::-1]
-    return "/".join(done)
+    """Return a path of the target with its links resolved, up to the first missing part."""
+
+    def look(here: str) -> str | None:
+        entry = shipped.get(here.lstrip("/"))
+        if entry is None:
+            raise links.Unreachable("not shipped")
+        return entry.target if entry.is_link else None
+
+    return links.follow(path, look).path.lstrip("/")
 
 
 def _without_emptied(found: Iterable[Entry], emptied: set[str]) -> list[Entry]:
-    """Drop directories that have been emptied; those that were empty before stay."""
+    """Return the entries without emptied directories; initially empty directories stay."""
     kept: list[Entry] = []
     alive: set[str] = set()
     for entry in reversed(in_order(found)):
@@ -412,6 +430,6 @@ def _parent(entry: Entry) -> str:
 
 def changed(path: Path) -> PrefixError:
     return PrefixError(
-        f"{path} changed while it was read",
-        hint="Wait until nothing installs into the prefix, then make the image again.",
+        f"{path} changed during reading",
+        hint="Wait until no emerge runs in the prefix, then make the image again.",
     )

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""SHA256SUMS, which others may write to as well; see sha256sum(1) for its lines."""
+"""Updates of SHA256SUMS, to which other programs can write; see sha256sum(1) for its format."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 NAME = "SHA256SUMS"
@@ -15,17 +15,20 @@ _LINE = re.compile(
 )
 
 
-def merged(text: str, digests: Mapping[str, str]) -> str:
-    """Return ``text``, a SHA256SUMS file, with ``digests`` of files by name.
+def merged(text: str, digests: Mapping[str, str], *, gone: Collection[str] = ()) -> str:
+    """Return ``text``, a SHA256SUMS file, updated with ``digests`` of files by name.
 
-    A file's line is replaced where it is, whatever its form; others stay as they are, those
-    that are no digests included.
+    The lines of the files ``gone`` are removed. The new line of a file replaces its old line,
+    which can have either form. All other lines stay unchanged, including lines that are not
+    digests.
     """
     left = dict(sorted(digests.items()))
     lines = []
     for line in text.removesuffix("\n").split("\n") if text else []:
         match = _LINE.fullmatch(line.rstrip("\r"))
         name = (match["name"] or match["tagged"]).removeprefix("./") if match else ""
+        if name in gone:
+            continue
         if name not in digests:
             lines.append(line)
         elif name in left:
@@ -35,7 +38,7 @@ def merged(text: str, digests: Mapping[str, str]) -> str:
 
 
 def sha256(path: Path) -> str:
-    """Return the digest of a file."""
+    """Return the SHA-256 digest of a file in hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Gentoo's licence expressions in the words of SPDX."""
+"""The conversion of Gentoo's licence expressions to SPDX expressions."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ SPDX: Mapping[str, str] = MappingProxyType(
         "vim": "Vim",
     }
 )
-"""Only licences of which SPDX has the same text; any other becomes a LicenseRef."""
+"""Licences with the same text in SPDX. Each other licence becomes a LicenseRef."""
 
 EXCEPTIONS: Mapping[str, str] = MappingProxyType(
     {
@@ -69,16 +69,19 @@ EXCEPTIONS: Mapping[str, str] = MappingProxyType(
         "gcc-runtime-library-exception-3.1": "GCC-exception-3.1",
     }
 )
-"""What SPDX joins to a licence by WITH, and Gentoo lists beside it."""
+"""Exceptions: SPDX joins them to a licence with WITH; Gentoo lists them next to it."""
 
 EXCEPTED = ("GPL-3+", "GPL-3")
-"""Licences that the exceptions are from."""
+"""The licences to which the exceptions apply."""
 
 NOTHING = "NOASSERTION"
 
 
 def spdx(licence: str, *, use: Sequence[str] = ()) -> str:
-    """Return the SPDX expression of a LICENSE; :data:`NOTHING` for an empty or broken one."""
+    """Return the SPDX expression of a LICENSE; :data:`NOTHING` if it is empty or invalid.
+
+    ``use`` has the enabled USE flags. ``portage.dep.use_reduce`` evaluates the conditionals.
+    """
     portage_api.import_portage()
     from portage.dep import use_reduce
     from portage.exception import InvalidDependString
@@ -91,7 +94,7 @@ def spdx(licence: str, *, use: Sequence[str] = ()) -> str:
 
 
 def _expression(words: Sequence[Any]) -> str:
-    """Return the expression of what ``use_reduce`` gives: lists, ``||`` first for a choice."""
+    """Return the expression of a result of ``use_reduce``; ``||`` starts a list of choices."""
     while len(words) == 1 and not isinstance(words[0], str):
         words = words[0]
     operator = "OR" if words and words[0] == "||" else "AND"
@@ -104,9 +107,9 @@ def _expression(words: Sequence[Any]) -> str:
 
 
 def _with_exceptions(words: Sequence[Any], operator: str) -> Iterator[Any]:
-    """Yield the words, each exception joined to the licence beside it, as ``A WITH B``.
+    """Yield the words, with each exception joined to its licence as ``A WITH B``.
 
-    Of a choice, the exception is one of its own; else it is part of the licence.
+    In a choice (OR), the exception becomes a separate alternative.
     """
     strings = [word for word in words if isinstance(word, str)]
     bases = [word for word in EXCEPTED if word in strings]
@@ -132,19 +135,20 @@ def _part(word: Any, operator: str) -> str:
 
 
 def reference(name: str) -> str:
-    """Return SPDX's reference to a licence that it has no name for."""
+    """Return the SPDX reference of a licence without an SPDX identifier."""
     return "LicenseRef-" + re.sub(r"[^A-Za-z0-9.-]", "-", name.replace("+", "-or-later"))
 
 
 def references(expression: str) -> list[str]:
-    """Return the references in an expression, each once."""
+    """Return the references in an expression, sorted and without duplicates."""
     return sorted(set(re.findall(r"LicenseRef-[A-Za-z0-9.-]+", expression)))
 
 
 def texts(licence: str, repositories: Iterable[Path]) -> dict[str, str]:
-    """Return the texts of a LICENSE's licences that SPDX has no name for, by reference.
+    """Return the texts of a LICENSE's licences without an SPDX identifier, by reference.
 
-    From the first of ``repositories`` that has one; where none has, there is no text.
+    Each text comes from the first of ``repositories`` that has it. A licence without a text
+    in any of them is left out.
     """
     names = {word for word in licence.split() if re.fullmatch(r"[A-Za-z0-9_][\w+.-]*", word)}
     found: dict[str, str] = {}

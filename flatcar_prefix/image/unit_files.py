@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The programs that a unit starts, found in its text and replaced in place.
+"""Find and replace the programs in the text of a unit.
 
 See "Command lines" in systemd.service(5), and systemd.syntax(7) for lines and quotes.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 _LINES = re.compile(r"[ \t]*[#;][^\n]*\n?|(?:[^\n]*\\\n(?:[ \t]*[#;][^\n]*\n)*)*[^\n]*\n?")
-"""Comments, and lines with those that continue them; comments between do not end them."""
+"""A comment, or a line with its continuation lines; comments between them do not end it."""
 
 _EXEC = re.compile(r"\s*(?P<key>Exec(?:Condition|(?:Start|Stop)(?:Pre|Post)?|Reload(?:Post)?))\s*=")
 _CONDITION = re.compile(
@@ -28,11 +28,11 @@ _ESCAPED = {"s": " ", "t": "\t", "n": "\n", "r": "\r"}
 _PREFIX = re.compile(r"[-@:+!|]*")
 
 Find = Callable[[str], str]
-"""What a program is to be called; the same where it is to stay."""
+"""A function that returns the new name of a program, or the same name to keep it."""
 
 
 class Word(NamedTuple):
-    """A word of a command line, and where in the text it is."""
+    """A word of a command line, with its position in the text."""
 
     text: str
     start: int
@@ -47,7 +47,7 @@ class Started(NamedTuple):
 
 
 def replaced(text: str, find: Find) -> tuple[str, list[Started]]:
-    """Return a unit's text with its programs by what ``find`` calls them, and those it keeps."""
+    """Return a unit's text with its programs renamed by ``find``, and the unchanged programs."""
     out: list[str] = []
     kept: list[Started] = []
     for match in _LINES.finditer(text):
@@ -83,7 +83,7 @@ def _commands(line: str, start: int, find: Find) -> tuple[str, list[str]]:
 
 
 def _with(raw: str, word: Word, program: str, new: str) -> str:
-    """Return a word as it was written, with ``new`` in place of ``program``."""
+    """Return the raw word with ``program`` replaced by ``new``."""
     if raw.count(program) == 1:
         return raw.replace(program, new)
     prefix = word.text[: len(word.text) - len(program)]
@@ -92,7 +92,7 @@ def _with(raw: str, word: Word, program: str, new: str) -> str:
 
 
 def words(line: str, start: int = 0) -> Iterator[Word]:
-    """Yield the words of a command line as systemd splits it, quotes and escapes undone."""
+    """Yield the words of a command line, split and unquoted as systemd.syntax(7) describes."""
     at = start
     while True:
         if blank := _BLANK.match(line, at):

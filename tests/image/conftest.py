@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One prefix for all tests of images; what changes it makes its own."""
+"""One prefix for all tests of images; tests that change a prefix make their own."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A prefix small enough to be made in a second, and real where it matters.
+"""A small prefix that takes a second to make, with real programs and a real VDB.
 
-Its one program is compiled by the machine's compiler to use the prefix's loader, and the
-loader and C library in the prefix are copies of the machine's. Its VDB is in Portage's
-format, and Portage reads it.
+The machine's compiler compiles its one program for the prefix's loader. The prefix's loader
+and C library are copies of the machine's. Its VDB has Portage's format, and Portage reads it.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from flatcar_prefix.prefix.repository import Repository
 EPREFIX = "/usr/local/shipped"
 VERSION_SAID = "hello from the prefix"
 OLD = 1_600_000_000
-"""When everything in the prefix was built."""
+"""The build time of all files in the prefix."""
 
 TOOLS = {
     "amd64-usr": ("gcc", "ld-linux-x86-64.so.2", None),
@@ -170,7 +169,11 @@ def _configuration(eroot: Path, repo: Path, prefix: Prefix) -> None:
     config = eroot / "etc/portage"
     config.mkdir(parents=True)
     (config / "make.profile").symlink_to(repo / "profiles/base")
-    _write(config / "make.conf", f'CHOST="{prefix.board.chost}"\nPKGDIR="{prefix.final.pkgdir}"\n')
+    _write(
+        config / "make.conf",
+        f'CHOST="{prefix.board.chost}"\nPKGDIR="{prefix.final.pkgdir}"\n'
+        f'PORTAGE_TMPDIR="{prefix.final.tmpdir}"\n',
+    )
     _write(
         config / "repos.conf",
         f"[DEFAULT]\nmain-repo = gentoo\n[gentoo]\nlocation = {repo}\n",
@@ -178,14 +181,13 @@ def _configuration(eroot: Path, repo: Path, prefix: Prefix) -> None:
 
 
 def _files(eroot: Path) -> None:
-    """One file for each thing that a rule is about, and more that stay."""
+    """One file for each rule, and files that no rule matches."""
     for path in (
         "usr/include/hello.h",
         "usr/lib64/libhello.a",
         "usr/lib64/pkgconfig/hello.pc",
         "usr/share/man/man1/hello.1",
         "usr/share/doc/hello/README",
-        "usr/bin/hello-config",
         "var/cache/edb/counter",
         "var/lib/portage/world",
         "etc/hello.conf",
@@ -193,6 +195,8 @@ def _files(eroot: Path) -> None:
         "usr/share/hello/ünïcode",
     ):
         _write(eroot / path, f"{path}\n")
+    config = f"#!{EPREFIX}/usr/bin/hello\ncase $1 in --cflags) echo -I/usr/include ;; esac\n"
+    _write(eroot / "usr/bin/hello-config", config, 0o755)
     _write(eroot / "usr/bin/hello-script", f"#!{EPREFIX}/usr/bin/hello\n", 0o755)
     _write(
         eroot / "usr/lib/systemd/system/hello.service",
@@ -236,7 +240,7 @@ def _compile(prefix: Prefix, obj: Path) -> None:
 
 def _cc(compiler: str, *words: str | Path) -> None:
     *rest, output = words
-    # A library comes after what needs it.
+    # A library comes after the files that need it.
     sources = sorted(map(os.fspath, rest), key=lambda word: word.endswith(".so.1"))
     subprocess.run([compiler, "-O1", "-o", os.fspath(output), *sources], check=True)
 
@@ -247,7 +251,7 @@ def _settle(root: Path) -> None:
 
 
 def _package(prefix: Prefix, cpv: str, licence: str, tops: list[str]) -> None:
-    """Write the VDB's entry of a package that owns all that lies below ``tops``."""
+    """Write the VDB entry of a package that owns all files below ``tops``."""
     eroot = prefix.final.eroot
     entry = eroot / "var/db/pkg" / cpv
     pf = cpv.split("/")[1]
@@ -286,7 +290,7 @@ def _contents(path: Path, prefix: Prefix) -> str:
 
 
 def copied(prefix: Prefix, base: Path) -> Prefix:
-    """Return the same prefix, its final root in another directory."""
+    """Return the same prefix with its final root in another directory."""
     base.mkdir(exist_ok=True)
     subprocess.run(["cp", "-a", prefix.final_dir, base / "final"], check=True)
     _settle_directories(base / "final")
@@ -294,7 +298,7 @@ def copied(prefix: Prefix, base: Path) -> Prefix:
 
 
 def _settle_directories(base: Path) -> None:
-    """Give directories and symlinks other times than they had, as installing does."""
+    """Change the times of directories and symlinks, as an installation does."""
     for path in base.rglob("*"):
         if path.is_dir() or path.is_symlink():
             os.utime(path, None, follow_symlinks=False)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The images themselves, by the eyes of the kernel and of each format's own checker."""
+"""The images, as read by the kernel and by each format's own checker."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def digest(path: Path) -> str:
 
 
 def listing(image: Path, form: str, tmp_path: Path) -> dict[str, tuple[str, ...]]:
-    """What the kernel sees in an image: mode, owner, time, size, links, content or target."""
+    """Return the kernel's view of an image: mode, owner, time, size, links, content or target."""
     script = """
         mount -o ro,loop "$1" "$2"
         cd "$2"
@@ -95,7 +95,7 @@ def listing(image: Path, form: str, tmp_path: Path) -> dict[str, tuple[str, ...]
 
 @pytest.fixture(scope="module")
 def expected(shipped: Prefix) -> dict[str, tuple[str, ...]]:
-    """The same of the selection."""
+    """Return the same data of the selection."""
     chosen = selection_module.select(shipped.final.path, shipped.eprefix)
     found = {}
     old = str(shipping_prefix.OLD)
@@ -118,12 +118,14 @@ def test_an_image_holds_exactly_what_was_chosen(
     content = found.pop(RELEASE)
     for directory in ("usr/lib", "usr/lib/extension-release.d"):
         assert found.pop(directory)[:5] == ("755", "0", "0", str(shipping_prefix.OLD), "d")
-    if form == "btrfs":  # mkfs.btrfs makes two files of two names.
+    if form == "btrfs":  # mkfs.btrfs turns two hard links into two files.
         found, wanted = ({k: (*v[:5], *v[6:]) for k, v in d.items()} for d in (found, expected))
         assert found == wanted
     else:
         assert found == expected
-    assert content[-1] == hashlib.sha256(b"ID=_any\nARCHITECTURE=x86-64\n").hexdigest()
+    assert (
+        content[-1] == hashlib.sha256(b"ID=_any\nARCHITECTURE=x86-64\nSYSEXT_ID=test\n").hexdigest()
+    )
 
 
 @pytest.mark.parametrize("form", IMAGES)
@@ -145,7 +147,7 @@ def test_the_same_final_gives_the_same_bytes_in_another_directory_at_another_tim
     again = shipping_prefix.copied(own_prefix, tmp_path / "elsewhere")
     second = make(again, tmp_path / "two", form)
     assert digest(first) == digest(second)
-    # SHA256SUMS holds the same too, and the manifest no trace of place or time.
+    # SHA256SUMS has the same digest, and the manifest contains neither directory nor time.
     for name in ("test.manifest.json", "SHA256SUMS"):
         assert digest(tmp_path / "one" / name) == digest(tmp_path / "two" / name)
 
@@ -213,7 +215,7 @@ def test_no_file_is_newer_than_source_date_epoch(
 def test_a_file_older_than_source_date_epoch_keeps_its_time(
     own_prefix: Prefix, tmp_path: Path
 ) -> None:
-    """Else Python would compile every module again at each start."""
+    """Otherwise Python would compile every module again at each start."""
     image = make(own_prefix, tmp_path / "out", "tar", epoch=shipping_prefix.OLD + 500)
     with tarfile.open(image) as archive:
         member = archive.getmember(f"{INSIDE}/usr/bin/hello-script")
@@ -276,12 +278,12 @@ def test_a_capability_is_shipped_and_no_other_attribute(
 def test_an_attribute_that_no_copy_is_rid_of_is_refused(
     own_prefix: Prefix, tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on a machine with SELinux, where every file has one."""
+    """Every file has a label on a machine with SELinux."""
     program = own_prefix.final.eroot / "usr/bin/hello-script"
     value = bytes.fromhex("0100000200200000000000000000000000000000")
     os.setxattr(program, "security.capability", value)
     monkeypatch.setattr(os, "listxattr", lambda *args, **options: ["security.selinux"])
-    with pytest.raises(PrefixError, match=r"would ship security\.selinux"):
+    with pytest.raises(PrefixError, match=r"ships all attributes .* also security\.selinux"):
         make(own_prefix, tmp_path / "out", form)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What mksquashfs and debugfs are told: a name in a prefix is never more than a name."""
+"""Input of mksquashfs and debugfs: a file name is never interpreted as a command."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def links(pairs: dict[str, str]) -> Selection:
 
 
 def words_of_debugfs(line: str) -> list[str]:
-    """Take a line apart as libss does: two quotation marks within a word are one."""
+    """Split a line as libss does: two quotation marks within a word are one."""
     assert "\n" not in line
     words: list[str] = []
     for quoted, plain in re.findall(r'"((?:[^"]|"")*)"(?: |$)|([^ "]+)(?: |$)', line):
@@ -105,7 +105,7 @@ def test_squashfs_refuses_a_target_that_it_would_change(
     own_prefix: Prefix, tmp_path: Path, target: str
 ) -> None:
     (own_prefix.final.eroot / "usr/share/hello/x").symlink_to(target)
-    with pytest.raises(PrefixError, match="squashfs cannot hold") as error:
+    with pytest.raises(PrefixError, match="mksquashfs cannot read") as error:
         sysext(own_prefix, tmp_path / "t.raw", verify=False)
     assert "another format" in error.value.hint
 
@@ -167,7 +167,7 @@ def test_odd_names_and_targets_arrive_in_an_image_wherever_it_is_made(
 def test_a_tool_s_complaint_is_of_its_image_and_leaves_nothing(
     own_prefix: Prefix, tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Even where the tool ends well: what it should have made is not there."""
+    """The tool can succeed although its output does not exist."""
     tool = {
         "squashfs": "mksquashfs",
         "erofs": "mkfs.erofs",
@@ -191,7 +191,7 @@ def test_a_tool_s_complaint_is_of_its_image_and_leaves_nothing(
 def test_directories_that_the_target_shares_are_open_to_everyone(
     tmp_path: Path, eprefix: str
 ) -> None:
-    """One that a strict umask closed at the build machine would close the target's own."""
+    """A directory that a strict umask restricted would also restrict the target's own directory."""
     prefix = shipping_prefix.make(tmp_path, eprefix=eprefix, compiled=False)
     closed = prefix.final.eroot
     while closed != prefix.final.path:

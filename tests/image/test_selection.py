@@ -65,6 +65,37 @@ def test_a_rule_leaves_a_file_out_and_keeping_the_rule_ships_it(
     assert path in chosen(shipped, keep=(rule,))
 
 
+RUN_TIME = {
+    "usr/bin/pkg-config": "a program\n",
+    "usr/bin/hello-config-config": "#!/bin/sh\necho configured\n",
+    "usr/share/cmake/Modules/FindHello.cmake": "",
+    "usr/share/cmake/Templates/CPack.in": "",
+    "usr/share/gdb/python/gdb/__init__.py": "",
+    "usr/lib64/ImageMagick-7/modules/coders/png.la": "dlname='png.so'\n",
+}
+COMPILE_TIME = (
+    "usr/lib64/libhello.la",
+    "usr/share/cmake/Hello/HelloConfig.cmake",
+    "usr/share/cmake/Hello/HelloConfigVersion.cmake",
+    "usr/share/cmake/Hello/hello-config.cmake",
+    "usr/share/cmake/Hello/HelloTargets-release.cmake",
+    "usr/share/gdb/auto-load/libhello-gdb.py",
+)
+
+
+def test_what_a_program_reads_at_run_time_is_not_devel(own_prefix: Prefix) -> None:
+    for path, text in {**RUN_TIME, **dict.fromkeys(COMPILE_TIME, "")}.items():
+        file = own_prefix.final.eroot / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    (own_prefix.final.eroot / "usr/bin/pkgconf").write_text("a program\n")
+    (own_prefix.final.eroot / "usr/bin/x86_64-pkg-config").symlink_to("pkgconf")
+    (own_prefix.final.eroot / "usr/bin/link-config").symlink_to("hello-config")
+    paths = chosen(own_prefix)
+    assert {*RUN_TIME, "usr/bin/x86_64-pkg-config"} <= paths
+    assert not paths & {*COMPILE_TIME, "usr/bin/link-config"}
+
+
 def test_a_directory_that_a_rule_empties_goes_and_one_that_was_kept_empty_stays(
     shipped: Prefix,
 ) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What goes with an image: its name, its release file, its manifest, and how it appears."""
+"""The name of an image, its release file, its manifest, and its atomic creation."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from flatcar_prefix.errors import PrefixError, UsageError
 from flatcar_prefix.image import (
     build,
     manifest,
-    sbom,
     sha256sums,
     sha256sums as sums,
     spdx_licences,
 )
-from flatcar_prefix.image.build import Options, sysext
+from flatcar_prefix.image.build import sysext
 from flatcar_prefix.image.extension_release import Release, check
 from flatcar_prefix.image.formats.table import FORMATS
-from flatcar_prefix.image.manifest import Package
+from flatcar_prefix.image.options import Options, check_directory, hiding
+from flatcar_prefix.image.sbom.spdx import NO_TEXT
 from flatcar_prefix.image.selection import select
 from flatcar_prefix.image.sysupdate import transfer
 from flatcar_prefix.prefix.model import Prefix
@@ -53,7 +53,7 @@ def parse(*words: str) -> argparse.Namespace:
 
 
 def quick(prefix: Prefix, output: Path, **more: Any) -> Path:
-    """Make a tar, which takes no time."""
+    """Make a tar, the fastest format."""
     return sysext(prefix, output, format="tar", **{"verify": False, **more})
 
 
@@ -70,7 +70,7 @@ def test_the_release_file_has_the_name_of_the_image(own_prefix: Prefix, tmp_path
     result = subprocess.run(
         ["/usr/sbin/debugfs", "-R", f"cat {path}", image], capture_output=True, text=True
     )
-    assert result.stdout == "ID=_any\nARCHITECTURE=x86-64\n"
+    assert result.stdout == "ID=_any\nARCHITECTURE=x86-64\nSYSEXT_ID=python-3\n"
 
 
 def test_the_release_file_says_what_was_asked_for(own_prefix: Prefix, tmp_path: Path) -> None:
@@ -81,6 +81,7 @@ def test_the_release_file_says_what_was_asked_for(own_prefix: Prefix, tmp_path: 
         "SYSEXT_LEVEL": "1.0",
         "ARCHITECTURE": "x86-64",
         "EXTENSION_RELOAD_MANAGER": "1",
+        "SYSEXT_ID": "test",
     }
 
 
@@ -139,7 +140,7 @@ def test_what_makes_no_sense_is_refused_before_anything_is_done(
 
 def test_an_eprefix_that_no_system_merges_is_refused(tmp_path: Path) -> None:
     prefix = shipping_prefix.make(tmp_path, eprefix="/srv/stuff", compiled=False)
-    with pytest.raises(UsageError, match="only /usr and /opt are merged") as error:
+    with pytest.raises(UsageError, match="which has only /usr and /opt") as error:
         quick(prefix, tmp_path / "test.tar")
     assert "/opt/srv/stuff" in error.value.hint
 
@@ -195,7 +196,7 @@ def test_the_manifest_says_which_package_each_file_is_of(
 def test_a_package_reached_through_a_linked_directory_is_in_the_manifest(
     own_prefix: Prefix, tmp_path: Path
 ) -> None:
-    """lib64 leads to usr/lib64, and packages name files in either, as with a merged /usr."""
+    """lib64 is a link to usr/lib64, and packages use both paths, as with a merged /usr."""
     eroot = own_prefix.final.eroot
     (eroot / "lib64").symlink_to("usr/lib64")
     (eroot / "usr/lib64/libz.so.1").write_text("z")
@@ -212,7 +213,7 @@ def test_a_package_reached_through_a_linked_directory_is_in_the_manifest(
     assert glibc["files"] == [f"{start}/libz.so", f"{start}/libz.so.1"]
     assert document(tmp_path)["unowned"] == [lib64]
     bill = document(tmp_path, "test.spdx.json")
-    assert "sys-libs/glibc" in {package["name"] for package in bill["packages"]}
+    assert "glibc" in {package["name"] for package in bill["packages"]}
 
 
 def test_a_package_of_which_nothing_is_shipped_is_named(own_prefix: Prefix, tmp_path: Path) -> None:
@@ -229,7 +230,7 @@ def test_no_verify_is_in_the_manifest(own_prefix: Prefix, tmp_path: Path) -> Non
 
 @dataclass
 class Report:
-    """Stands in for an audit, which has tests of its own."""
+    """A replacement of the audit, which has separate tests."""
 
     counts: dict[str, int]
     findings: tuple[Finding, ...] = ()
@@ -241,7 +242,7 @@ class Report:
 
 def audit_finding(monkeypatch: pytest.MonkeyPatch, **counts: int) -> None:
     verify = import_module("flatcar_prefix.audit.api")
-    found = (Finding("unowned", "/x/y", "belongs to no package"),) * counts.get("error", 0)
+    found = (Finding("unowned", "/x/y", "does not belong to any package"),) * counts.get("error", 0)
     report = Report({"error": 0, "warning": 0, **counts}, found)
     monkeypatch.setattr(verify, "verify", lambda root, shipped: report)
 
@@ -250,7 +251,7 @@ def test_an_error_of_the_audit_stops_it(
     own_prefix: Prefix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     audit_finding(monkeypatch, error=2)
-    with pytest.raises(PrefixError, match="2 errors: /x/y belongs to no") as error:
+    with pytest.raises(PrefixError, match="2 errors: /x/y does not belong to any") as error:
         quick(own_prefix, tmp_path / "test.tar", verify=True)
     assert "flatcar-prefix verify shipped" in error.value.hint
     assert os.listdir(tmp_path) == ["own"]
@@ -272,51 +273,6 @@ def test_warnings_of_the_audit_are_in_the_manifest(
     assert document(tmp_path)["verify"] == {"run": True, "findings": {"error": 0, "warning": 3}}
 
 
-def test_spdx_lists_every_package_and_relates_it_to_the_image(
-    shipped: Prefix, tmp_path: Path
-) -> None:
-    quick(shipped, tmp_path / "test.tar", sbom="spdx")
-    found = document(tmp_path, "test.spdx.json")
-    assert found["spdxVersion"] == "SPDX-2.3"
-    declared = {p["name"]: p.get("licenseDeclared") for p in found["packages"]}
-    assert declared["sys-libs/glibc"] == ("LGPL-2.1-or-later AND GPL-2.0-or-later AND BSD-3-Clause")
-    identifiers = {package["SPDXID"] for package in found["packages"]} | {"SPDXRef-DOCUMENT"}
-    assert len(identifiers) == 4
-    for relation in found["relationships"]:
-        assert {relation["spdxElementId"], relation["relatedSpdxElement"]} <= identifiers
-    assert found["creationInfo"]["created"] == "2020-09-13T12:26:40Z"
-
-
-def test_cyclonedx_lists_every_package_and_its_licence(shipped: Prefix, tmp_path: Path) -> None:
-    quick(shipped, tmp_path / "test.tar", sbom="cyclonedx")
-    found = document(tmp_path, "test.cdx.json")
-    assert (found["bomFormat"], found["specVersion"]) == ("CycloneDX", "1.5")
-    hello = next(c for c in found["components"] if c["name"] == "hello")
-    assert hello["licenses"] == [{"expression": "GPL-3.0-only OR MIT"}]
-    assert hello["purl"] == "pkg:ebuild/app-misc/hello@1.2-r3"
-    references = {component["bom-ref"] for component in found["components"]}
-    assert set(found["dependencies"][0]["dependsOn"]) == references
-
-
-def package(name: str, version: str = "1", slot: str = "0", licence: str = "MIT") -> Package:
-    return Package(name, version, slot, "gentoo", licence, spdx_licences.spdx(licence), "", "")
-
-
-def test_a_package_url_is_percent_encoded() -> None:
-    assert package("x11-libs/gtk+", "3.24-r1").purl == "pkg:ebuild/x11-libs/gtk%2B@3.24-r1"
-
-
-def test_packages_whose_identifiers_would_be_the_same_are_all_listed() -> None:
-    names = ["a-b/c+", "a-b/c_", "a-b/c--1", "a/b-c+"]
-    bill = sbom.spdx({"name": "x", "file": "x", "content": "y"}, [*map(package, names)], epoch=0)
-    assert [p["name"] for p in bill["packages"]] == ["x", *names]
-    identifiers = [p["SPDXID"] for p in bill["packages"]]
-    assert len(set(identifiers)) == len(identifiers)
-    assert all(re.fullmatch(r"SPDXRef-[A-Za-z0-9.-]+", each) for each in identifiers)
-    contained = [r["relatedSpdxElement"] for r in bill["relationships"][1:]]
-    assert contained == identifiers[1:]
-
-
 def test_a_licence_without_a_name_in_spdx_comes_with_its_text(
     own_prefix: Prefix, tmp_path: Path
 ) -> None:
@@ -333,7 +289,7 @@ def test_a_licence_without_a_name_in_spdx_comes_with_its_text(
     }
     assert found == {
         "LicenseRef-my-own-or-later": "Do what you like, \ufffd.\n",
-        "LicenseRef-other": sbom.NO_TEXT,
+        "LicenseRef-other": NO_TEXT,
     }
 
 
@@ -420,7 +376,7 @@ def test_sums_are_written_before_anything_is_renamed(
     quick(own_prefix, tmp_path / "test.tar")
     before = {name: (tmp_path / name).read_bytes() for name in files(tmp_path)}
 
-    def fail(text: str, digests: dict[str, str]) -> str:
+    def fail(*_: object, **__: object) -> str:
         raise OSError("disk full")
 
     monkeypatch.setattr(sums, "merged", fail)
@@ -458,17 +414,119 @@ def test_sysupdate_writes_a_transfer_and_the_image_by_the_name_it_matches(
     )
     assert (out / "test-1.2-x86-64.raw").read_bytes() == image.read_bytes()
     assert "test-1.2-x86-64.raw" in (out / "SHA256SUMS").read_text()
+    for suffix in (".manifest.json", ".raw"):
+        assert (out / f"test-1.2-x86-64{suffix}").samefile(out / f"test{suffix}")
+    # systemd 257 reads only the second name.
     text = (out / "test.conf").read_text()
+    assert (out / "test.transfer").read_text() == text
     assert "Path=https://example.org/images/\n" in text
     assert text.count("MatchPattern=test-@v-x86-64.raw\n") == 2
     assert "CurrentSymlink=/etc/extensions/test.raw\n" in text
+
+
+def test_the_release_file_has_the_version_of_the_image(own_prefix: Prefix, tmp_path: Path) -> None:
+    quick(own_prefix, tmp_path / "test.tar", image_version="1.2~rc1")
+    release = document(tmp_path)["release"]
+    assert (release["SYSEXT_ID"], release["SYSEXT_VERSION_ID"]) == ("test", "1.2~rc1")
+    text = Release("test", "arm64", image_version="1.2~rc1").text()
+    assert text.endswith('SYSEXT_ID=test\nSYSEXT_VERSION_ID="1.2~rc1"\n')
+
+
+def test_the_release_file_has_a_title_and_a_home_page(own_prefix: Prefix, tmp_path: Path) -> None:
+    wanted = options(parse("--title", 'My "$stuff"', "--home-url", "https://example.org/?a"), {})
+    quick(own_prefix, tmp_path / "test.tar", options=replace(wanted, verify=False))
+    assert document(tmp_path)["release"]["SYSEXT_NAME"] == 'My "$stuff"'
+    text = Release("x", "arm64", title='My "$stuff"', home_url="https://example.org/?a").text()
+    shown = subprocess.check_output(
+        ["sh", "-c", 'eval "$1"; echo "$SYSEXT_NAME $SYSEXT_HOME_URL"', "sh", text], text=True
+    )
+    assert shown == 'My "$stuff" https://example.org/?a\n'
+
+
+@pytest.mark.parametrize("wrong", [{"title": "a\nID=b"}, {"home_url": "example.org"}])
+def test_a_title_or_home_page_that_is_none_is_refused(
+    own_prefix: Prefix, tmp_path: Path, wrong: dict[str, str]
+) -> None:
+    with pytest.raises(UsageError):
+        quick(own_prefix, tmp_path / "test.tar", **wrong)
+
+
+@pytest.mark.parametrize(
+    ("eprefix", "os_id", "warned"),
+    [
+        ("/usr/local/x", "_any", True),
+        ("/usr/local/x", "flatcar", False),
+        ("/opt/x", "flatcar", True),
+        ("/usr/lib/x", "_any", False),
+    ],
+)
+def test_an_image_that_hides_files_of_the_target_is_said(
+    eprefix: str, os_id: str, warned: bool
+) -> None:
+    assert any("hides" in text for text in hiding(eprefix, os_id)) is warned
+
+
+def test_two_names_of_an_image_are_not_written_where_systemd_merges_both(tmp_path: Path) -> None:
+    link = tmp_path / "images"
+    link.symlink_to("/run/extensions")
+    with pytest.raises(UsageError, match="systemd-sysext merges all images in"):
+        check_directory(link, Options(sysupdate="https://example.org/"))
+    check_directory(link, Options())
+    check_directory(tmp_path, Options(sysupdate="https://example.org/"))
+
+
+def test_a_bill_of_an_older_image_does_not_stay_beside_the_new_one(
+    own_prefix: Prefix, tmp_path: Path
+) -> None:
+    quick(own_prefix, tmp_path / "other.tar", sbom="spdx")
+    quick(own_prefix, tmp_path / "test.tar", sbom="spdx")
+    quick(own_prefix, tmp_path / "test.tar", sbom="cyclonedx")
+    assert not (tmp_path / "test.spdx.json").exists()
+    assert "test.spdx.json" not in (tmp_path / "SHA256SUMS").read_text()
+    quick(own_prefix, tmp_path / "test.tar")
+    assert "test.cdx.json" not in (tmp_path / "SHA256SUMS").read_text()
+    assert not (tmp_path / "test.cdx.json").exists()
+    assert (tmp_path / "other.spdx.json").exists()
+    assert "other.spdx.json" in (tmp_path / "SHA256SUMS").read_text()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "warned"),
+    [
+        ({"os_id": "flatcar"}, True),
+        ({"os_id": "flatcar", "sysext_level": "1.0"}, False),
+        ({"os_id": "debian", "version_id": "12"}, False),
+        ({}, False),
+    ],
+)
+def test_an_image_that_flatcar_ignores_is_said(
+    own_prefix: Prefix, tmp_path: Path, wanted: dict[str, Any], warned: bool
+) -> None:
+    said: list[str] = []
+    quick(own_prefix, tmp_path / "test.tar", warn=said.append, **wanted)
+    assert any("ignores the image" in text for text in said) is warned
+
+
+def test_systemd_takes_no_temporary_directory_for_an_extension(
+    own_prefix: Prefix, tmp_path: Path
+) -> None:
+    """systemd-sysext ignores names that start with ".#", and no other hidden names."""
+    seen: set[str] = set()
+    quick(
+        own_prefix,
+        tmp_path / "test.tar",
+        progress=lambda _: seen.update(os.listdir(tmp_path)),
+    )
+    temporary = seen - {"own"}
+    assert temporary
+    assert all(name.startswith(".#") for name in temporary)
 
 
 def test_a_transfer_writes_only_where_no_merged_image_closes_the_directory() -> None:
     lines = transfer("x", "https://example.org/", "arm64").splitlines()
     places = [line.partition("=")[2] for line in lines if line.startswith(("Path=/", "CurrentS"))]
     assert places == ["/var/lib/extensions.d/x", "/etc/extensions/x.raw"]
-    # Were they in one directory that is searched, all versions would be merged.
+    # In one directory on the search path, all versions would be merged.
     assert not places[0].startswith(
         ("/var/lib/extensions/", "/etc/extensions/", "/run/extensions/")
     )
@@ -497,7 +555,7 @@ def test_an_image_without_a_version_gets_one_that_grows(own_prefix: Prefix, tmp_
     assert found == ["test-20231114221320-x86-64.raw", "test-20231114221321-x86-64.raw"]
 
 
-# --- all or nothing
+# --- atomic creation
 
 
 def files(directory: Path) -> set[str]:
@@ -557,7 +615,7 @@ def test_a_full_disk_is_told_in_one_line_with_the_reason(
         env={**os.environ, "PYTHONPATH": str(HERE.parents[1])},
     )
     assert result.returncode == 1, result.stderr
-    what, hint = result.stderr.splitlines()
+    *_, what, hint = result.stderr.splitlines()
     assert re.search(r"[Nn]o space|write error|ENOSPC|disk full|not allocate|[Ff]ailed", what), what
     assert what.startswith(" * ")
     assert hint.startswith(" * ")
@@ -616,7 +674,9 @@ def test_what_a_killed_process_left_is_removed_by_the_next_and_of_a_living_one_i
 ) -> None:
     killed = at_work(own_prefix, tmp_path / "test.tar")
     (left,) = files(tmp_path)
-    living = at_work(own_prefix, tmp_path / "test.tar")
+    # Two images of one prefix wait for each other.
+    other = shipping_prefix.make(tmp_path / "own/other", compiled=False)
+    living = at_work(other, tmp_path / "test.tar")
     at = files(tmp_path) - {left}
     killed.kill()
     killed.wait()
@@ -663,7 +723,7 @@ def test_a_tree_of_hard_links_that_a_killed_process_left_is_removed_by_the_next(
     child.wait()
     assert list(left.iterdir())
     while any(is_locked(path) for path in left.iterdir()) and time.monotonic() < deadline:
-        time.sleep(0.05)  # a program that it was just about to start ends, or begins, first
+        time.sleep(0.05)  # a program that it was about to start can end or begin first
     (tmp_path / "mkfs.erofs").unlink()
     name = "next" + FORMATS[form].suffix
     sysext(own_prefix, tmp_path / name, format=form, verify=False)
@@ -674,7 +734,7 @@ def test_a_directory_that_is_there_already_is_not_touched(
     own_prefix: Prefix, tmp_path: Path
 ) -> None:
     (tmp_path / "test").mkdir()
-    with pytest.raises(PrefixError, match="exists already"):
+    with pytest.raises(PrefixError, match="already exists"):
         sysext(own_prefix, tmp_path / "test", format="directory", verify=False)
 
 
@@ -690,7 +750,7 @@ def test_a_file_that_changes_meanwhile_is_an_error(
         return result
 
     monkeypatch.setattr(build, "choose", grow)
-    with pytest.raises(PrefixError, match="changed while it was read"):
+    with pytest.raises(PrefixError, match="changed during reading"):
         quick(own_prefix, tmp_path / "test.tar")
     assert files(tmp_path) == set()
 
@@ -709,7 +769,7 @@ def test_a_file_that_may_not_be_read_is_named(own_prefix: Prefix, tmp_path: Path
             os.setresuid(65534, 65534, 65534)
             select(own_prefix.final.path, own_prefix.eprefix)
         except PrefixError as error:
-            code = 7 if "etc/secret may not be read" in str(error) else 2
+            code = 7 if "etc/secret cannot be read" in str(error) else 2
         finally:
             os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Units of the prefix on the system: what they start, and what is told of the rest."""
+"""Units of the prefix on the system: enabled units, and messages about the others."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from flatcar_prefix.errors import PrefixError
 from flatcar_prefix.image import unit_files, units
 from flatcar_prefix.image.build import sysext
 from flatcar_prefix.image.selection import select
+from flatcar_prefix.image.service_files import rewritten
 from flatcar_prefix.prefix.model import Prefix
 
 
@@ -29,13 +30,172 @@ def test_units_are_offered_where_systemd_reads_them(own_prefix: Prefix, tmp_path
     image = sysext(own_prefix, tmp_path / "test", format="directory", verify=False, units=True)
     unit = (image / "usr/lib/systemd/system/hello.service").read_text()
     assert f"ExecStart={shipping_prefix.EPREFIX}/usr/bin/hello wait" in unit
-    # Not of the prefix: the system's own.
+    # This program is the system's own, not the prefix's.
     assert "ExecStop=/usr/bin/kill $MAINPID" in unit
     wants = image / "usr/lib/systemd/system/multi-user.target.wants/hello.service"
     assert os.readlink(wants) == "/usr/lib/systemd/system/hello.service"
     assert (image / "usr/lib/sysusers.d/hello.conf").read_text() == 'u hello - "Hello"\n'
     assert (image / "usr/lib/tmpfiles.d/hello.conf").is_file()
-    assert "/usr/lib/systemd/system/hello.service" in manifest_of(tmp_path)["added"]
+    upholds = "/usr/lib/systemd/system/multi-user.target.d/10-hello.conf"
+    assert Path(f"{image}{upholds}").read_text() == "[Unit]\nUpholds=hello.service\n"
+    assert {"/usr/lib/systemd/system/hello.service", upholds} <= set(manifest_of(tmp_path)["added"])
+
+
+def test_accounts_of_packages_are_offered_without_units(own_prefix: Prefix, tmp_path: Path) -> None:
+    for name in ("acct-user-web.conf", "acct-group-web.conf", "other.conf"):
+        (own_prefix.final.eroot / "usr/lib/sysusers.d" / name).write_text("u web 250\n")
+    image = sysext(own_prefix, tmp_path / "test", format="directory", verify=False)
+    found = sorted(path.name for path in (image / "usr/lib/sysusers.d").iterdir())
+    assert found == ["acct-group-web.conf", "acct-user-web.conf"]
+    assert not (image / "usr/lib/systemd").exists()
+
+
+SYSTEM = "usr/lib/systemd/system"
+
+
+def directory_of(prefix: Prefix, tmp_path: Path, **more: Any) -> Path:
+    """Return the image as a directory; its units are offered."""
+    return sysext(prefix, tmp_path / "test", format="directory", verify=False, units=True, **more)
+
+
+def test_users_and_directories_are_made_before_the_service_starts(
+    own_prefix: Prefix, tmp_path: Path
+) -> None:
+    image = directory_of(own_prefix, tmp_path)
+    text = (image / SYSTEM / "sysext-test.service").read_text()
+    commands = [line.partition("=")[2] for line in text.splitlines() if "Exec" in line]
+    assert commands == [
+        "-/usr/bin/systemd-sysusers /usr/lib/sysusers.d/hello.conf",
+        "-/usr/bin/systemd-tmpfiles --create /usr/lib/tmpfiles.d/hello.conf",
+        "-/usr/bin/true",
+    ]
+    drop_in = image / SYSTEM / "hello.service.d/05-sysext-test.conf"
+    assert set(drop_in.read_text().split()) == {
+        "[Unit]", "Wants=sysext-test.service", "After=sysext-test.service",
+        "PartOf=sysext-test.service",
+    }  # fmt: skip
+    upholds = image / SYSTEM / "multi-user.target.d/05-sysext-test.conf"
+    assert "Upholds=sysext-test.service" in upholds.read_text()
+
+
+def test_systemd_restarts_the_units_of_an_image(own_prefix: Prefix, tmp_path: Path) -> None:
+    image = directory_of(own_prefix, tmp_path, reload_manager=True)
+    release = (image / "usr/lib/extension-release.d/extension-release.test").read_text()
+    assert 'EXTENSION_RESTART_UNITS="hello.service sysext-test.service"\n' in release
+    assert manifest_of(tmp_path)["release"]["EXTENSION_RESTART_UNITS"] == (
+        "hello.service sysext-test.service"
+    )
+
+
+def test_files_of_udev_dbus_and_sysctl_are_offered(own_prefix: Prefix, tmp_path: Path) -> None:
+    eroot, eprefix = own_prefix.final.eroot, own_prefix.eprefix
+    hi = "/usr/bin/hello-script"
+    for path, text in {
+        "usr/lib/sysctl.d/hello.conf": "kernel.x = 1\n",
+        "usr/lib/udev/rules.d/9-hello.rules": f'ACTION=="add", RUN+="{hi} a", PROGRAM="/bin/no"\n',
+        "usr/share/dbus-1/system.d/hello.conf": "<busconfig/>\n",
+        "usr/share/dbus-1/system-services/hello.service": f"[D-BUS Service]\nExec={hi} b\n",
+    }.items():
+        (eroot / path).parent.mkdir(parents=True, exist_ok=True)
+        (eroot / path).write_text(text)
+    said: list[str] = []
+    image = directory_of(own_prefix, tmp_path, warn=said.append)
+    assert (image / "usr/lib/sysctl.d/hello.conf").read_text() == "kernel.x = 1\n"
+    rules = (image / "usr/lib/udev/rules.d/9-hello.rules").read_text()
+    assert rules == f'ACTION=="add", RUN+="{eprefix}{hi} a", PROGRAM="/bin/no"\n'
+    assert any("PROGRAM starts /bin/no" in text for text in said)
+    service = (image / "usr/share/dbus-1/system-services/hello.service").read_text()
+    assert service.endswith(f"Exec={eprefix}{hi} b\n")
+    commands = (image / SYSTEM / "sysext-test.service").read_text()
+    for command in ("systemd-sysctl /usr/lib/sysctl.d/hello.conf", "udevadm", "ReloadConfig"):
+        assert command in commands
+
+
+def test_files_that_are_not_offered_are_told(own_prefix: Prefix, tmp_path: Path) -> None:
+    preset = own_prefix.final.eroot / "usr/lib/systemd/system-preset/50-hello.preset"
+    preset.parent.mkdir()
+    preset.write_text("enable hello.service\n")
+    said: list[str] = []
+    image = directory_of(own_prefix, tmp_path, warn=said.append)
+    assert not (image / "usr/lib/systemd/system-preset").exists()
+    assert any("system-preset stays in the prefix: systemd reads presets" in text for text in said)
+
+
+@pytest.mark.parametrize(
+    ("line", "result", "told"),
+    [
+        ("EnvironmentFile=/etc/hello.conf",
+         "EnvironmentFile={0}/etc/hello.conf\nEnvironmentFile=-/etc/hello.conf", ""),
+        ("EnvironmentFile=-/etc/hello.conf",
+         "EnvironmentFile=-{0}/etc/hello.conf\nEnvironmentFile=-/etc/hello.conf", ""),
+        ("EnvironmentFile=/etc/other", "EnvironmentFile=/etc/other", "EnvironmentFile"),
+        ("EnvironmentFile=-/etc/other", "EnvironmentFile=-/etc/other", ""),
+        ("EnvironmentFile={0}/etc/hello.conf", "EnvironmentFile={0}/etc/hello.conf", ""),
+    ],
+)  # fmt: skip
+def test_an_environment_file_of_the_prefix_comes_before_that_of_the_system(
+    shipped: Prefix, line: str, result: str, told: str
+) -> None:
+    line, result = (f"[Service]\n{text.format(shipped.eprefix)}\nA=b\n" for text in (line, result))
+    check_rewritten(shipped, "usr/lib/systemd/system/x.service", line, result, told)
+
+
+@pytest.mark.parametrize(
+    ("line", "result", "told"),
+    [
+        ("L /run/x - - - - /etc/hello.conf", "L /run/x - - - - {0}/etc/hello.conf", ""),
+        ("C+ /run/x 0644 root root 1d /etc/hello.conf",
+         "C+ /run/x 0644 root root 1d {0}/etc/hello.conf", ""),
+        ("C /etc/no", "C /etc/no", "C"),
+        ("L /run/x - - - - /etc/no", "L /run/x - - - - /etc/no", "L"),
+        ("L /run/x - - - - ../etc/no", "L /run/x - - - - ../etc/no", ""),
+        ("L /run/x - - - - /run/y", "L /run/x - - - - /run/y", ""),
+        ("d /etc/hello.conf 0755", "d /etc/hello.conf 0755", ""),
+        ("C /etc/issue", "C /etc/issue - - - - {0}/usr/share/factory/etc/issue", ""),
+    ],
+)  # fmt: skip
+def test_the_source_of_a_tmpfiles_line_is_the_prefix_s(
+    own_prefix: Prefix, line: str, result: str, told: str
+) -> None:
+    factory = own_prefix.final.eroot / "usr/share/factory/etc/issue"
+    factory.parent.mkdir(parents=True)
+    factory.write_text("x")
+    line, result = (f"{text.format(own_prefix.eprefix)}\n" for text in (line, result))
+    check_rewritten(own_prefix, "usr/lib/tmpfiles.d/x.conf", line, result, told)
+
+
+def check_rewritten(prefix: Prefix, path: str, text: str, wanted: str, told: str) -> None:
+    chosen = select(prefix.final.path, prefix.eprefix)
+    found, foreign = rewritten(path, text, lambda file: units._own(chosen, prefix.eprefix, file))
+    assert found == wanted
+    assert [each.key for each in foreign] == ([told] if told else [])
+
+
+@pytest.mark.parametrize(
+    ("text", "upheld"),
+    [
+        ("Type=simple\nExecStart=/bin/true\n", True),
+        ("Type = oneshot\nExecStart=/bin/true\n", False),
+        ("Type=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n", True),
+    ],
+)
+def test_a_target_does_not_restart_a_service_that_ends_by_itself(
+    own_prefix: Prefix, tmp_path: Path, text: str, upheld: bool
+) -> None:
+    units_dir = own_prefix.final.eroot / "usr/lib/systemd/system"
+    (units_dir / "hello.service").write_text(f"[Service]\n{text}")
+    image = sysext(own_prefix, tmp_path / "test", format="directory", verify=False, units=True)
+    drop_in = image / "usr/lib/systemd/system/multi-user.target.d/10-hello.conf"
+    assert drop_in.exists() is upheld
+
+
+def test_a_target_upholds_an_instance_of_a_template(own_prefix: Prefix, tmp_path: Path) -> None:
+    units_dir = own_prefix.final.eroot / "usr/lib/systemd/system"
+    (units_dir / "echo@.service").write_text("[Service]\nExecStart=/bin/sleep 1\n")
+    (units_dir / "multi-user.target.wants/echo@1.service").symlink_to("../echo@.service")
+    image = sysext(own_prefix, tmp_path / "test", format="directory", verify=False, units=True)
+    drop_in = image / "usr/lib/systemd/system/multi-user.target.d/10-echo@1.conf"
+    assert drop_in.read_text() == "[Unit]\nUpholds=echo@1.service\n"
 
 
 def test_units_are_not_offered_unasked(own_prefix: Prefix, tmp_path: Path) -> None:
@@ -133,7 +293,7 @@ def test_programs_of_the_system_are_warned_of_and_in_the_manifest(
     assert manifest_of(tmp_path)["programs_of_the_system"] == [
         {"unit": unit, "key": "ExecStop", "program": "/usr/bin/kill"}
     ]
-    assert warned == [f"{unit}: ExecStop starts /usr/bin/kill, which is not of the prefix"]
+    assert f"{unit}: ExecStop starts /usr/bin/kill, which is not in the prefix" in warned
 
 
 @given(st.text(alphabet="ab/\\\"'; \t\n#=-@%$x4", max_size=40))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Other systems to merge an image into, and the real systemd-sysext to do it.
+"""Merge an image into other systems with the real systemd-sysext.
 
-Everything happens in a mount namespace of its own, so that nothing is left mounted. There
-systemd-sysext wants a shared mount tree and a /run that is a mount point.
+Each merge runs in a separate mount namespace, so that nothing stays mounted. systemd-sysext
+needs a shared mount tree there, and a /run that is a mount point.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NO_GLIBC = "NAME=busybox\nID=busybox\nVERSION_ID=1\n"
 
 @dataclass(frozen=True)
 class Target:
-    """A root that an image is merged into."""
+    """A root for merging an image."""
 
     name: str
     path: Path
@@ -40,14 +40,14 @@ class Target:
 
 @dataclass(frozen=True)
 class Merged:
-    """What happened."""
+    """The result of a merge."""
 
     merge_code: int
     merge_said: str
     before: str
-    """Every file of /usr and /opt, and every mount, before merging ..."""
+    """All files of /usr and /opt, and all mounts, before the merge ..."""
     after: str
-    """... and after unmerging."""
+    """... and after the unmerge."""
     merged: str
     ran: str
     run_code: int
@@ -76,7 +76,7 @@ state >{out}/after
 
 
 def merge_and_run(target: Target, image: Path, command: list[str], out: Path) -> Merged:
-    """Merge ``image`` into ``target``, run a program there by chroot, unmerge."""
+    """Merge ``image`` into ``target``, run a program there with chroot, unmerge the image."""
     extensions = target.path / "etc/extensions"
     shutil.rmtree(extensions, ignore_errors=True)
     extensions.mkdir(parents=True)
@@ -108,7 +108,7 @@ def merge_and_run(target: Target, image: Path, command: list[str], out: Path) ->
 
 
 def busybox_root(path: Path, os_release: str) -> Target:
-    """A root with one static program and no C library at all."""
+    """A root with one static program and without a C library."""
     for directory in ("usr/bin", "usr/lib", "etc", "opt"):
         (path / directory).mkdir(parents=True)
     shutil.copy(BUSYBOX, path / "usr/bin/busybox")
@@ -121,13 +121,13 @@ def busybox_root(path: Path, os_release: str) -> Target:
 
 
 def flatcar_root(path: Path) -> Target:
-    """A root that is Flatcar by its os-release, its /usr read-only as there."""
+    """A root with Flatcar's os-release and a read-only /usr."""
     target = busybox_root(path, FLATCAR)
     return Target("flatcar", target.path, "mount --bind usr usr\nmount -o remount,bind,ro usr")
 
 
 def machine_root(path: Path) -> Target:
-    """A root with this machine's own /usr: a whole distribution, at no cost."""
+    """A root with this machine's own /usr, which is a complete distribution."""
     (path / "etc").mkdir(parents=True)
     for name in ("usr", "opt"):
         (path / name).mkdir()
@@ -139,14 +139,14 @@ def machine_root(path: Path) -> Target:
 
 
 def debian_root(path: Path, cache: Path) -> Target:
-    """A Debian by debootstrap, kept in ``cache``."""
+    """A Debian that debootstrap created, kept in ``cache``."""
     kept = cache / "debian.tar"
     if not kept.exists():
         cache.mkdir(parents=True, exist_ok=True)
         made = cache / "debian.part"
         shutil.rmtree(made, ignore_errors=True)
         codename = os_release()["VERSION_CODENAME"]
-        subprocess.run(["debootstrap", "--variant=minbase", codename, made, *_mirror()], check=True)
+        subprocess.run(["debootstrap", "--variant=minbase", codename, made, *mirror()], check=True)
         subprocess.run(["tar", "-C", made, "-cf", f"{kept}.part", "."], check=True)
         Path(f"{kept}.part").rename(kept)
         shutil.rmtree(made)
@@ -160,8 +160,8 @@ def os_release(path: Path = Path("/etc/os-release")) -> Mapping[str, str]:
     return {k: v.strip('"') for k, _, v in (line.partition("=") for line in lines)}
 
 
-def _mirror() -> list[str]:
-    """The mirror that this machine's own packages come from, as apt knows it."""
+def mirror() -> list[str]:
+    """The mirror of this machine's own packages, from apt's configuration."""
     result = subprocess.run(
         ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Identifier: Packages"],
         capture_output=True,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The proof: an image, merged by the real systemd-sysext into other systems, runs there."""
+"""The real systemd-sysext merges an image into other systems, where its programs run."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def check_ran(merged: Merged) -> None:
     assert merged.merge_code == 0, merged.merge_said
     assert "extension-release.hello" in merged.merged
     assert merged.run_code == 0, merged.ran
-    # Nothing of the root is left changed, and nothing mounted.
+    # The root is unchanged, and nothing stays mounted.
     assert merged.after == merged.before
 
 
@@ -124,7 +124,7 @@ def test_an_image_for_flatcar_merges_there_and_nowhere_else(
 
 
 def refused(merged: Merged) -> None:
-    """Nothing was merged, and the program is not there."""
+    """The image is not merged, and the program does not exist."""
     assert "hello" not in merged.merged
     assert merged.run_code != 0
     assert "incompatible" in merged.merge_said or "not match" in merged.merge_said
@@ -156,7 +156,7 @@ def test_systemd_refuses_an_image_for_another_architecture(tmp_path: Path) -> No
 
 
 def test_systemd_refuses_an_image_that_was_renamed(squashfs: Path, tmp_path: Path) -> None:
-    """Which is why the output's name decides the release file's."""
+    """Therefore the output's name determines the name of the release file."""
     renamed = tmp_path / "other.raw"
     shutil.copy(squashfs, renamed)
     target = merging.flatcar_root(tmp_path / "root")
@@ -223,7 +223,7 @@ exec sh "$@"
 
 
 def test_on_target_merges_runs_and_unmerges_on_this_very_machine(squashfs: Path) -> None:
-    """As on a booted one: in a mount namespace, whose /usr systemd-sysext may overlay."""
+    """Run it as on a booted machine, in a mount namespace whose /usr can be overlaid."""
     result = subprocess.run(
         ["unshare", "--mount", "sh", "-euc", ON_MACHINE, "sh", HERE / "on-target", squashfs, HELLO],
         capture_output=True,
@@ -236,6 +236,26 @@ def test_on_target_merges_runs_and_unmerges_on_this_very_machine(squashfs: Path)
     assert len(tests) == int(lines[0][3:])
     assert all(line.startswith("ok") for line in tests)
     assert not Path(HELLO).exists()
+
+
+def test_on_target_says_what_the_image_hides(squashfs: Path) -> None:
+    """On Fedora CoreOS, /usr/local is a link to /var: a directory in an image replaces it."""
+    linked = """\
+mount -t tmpfs tmpfs /mnt
+mkdir /mnt/local /mnt/up /mnt/work
+touch /mnt/local/mine
+mount -t overlay -o lowerdir=/usr,upperdir=/mnt/up,workdir=/mnt/work overlay /usr
+rm -rf /usr/local
+ln -s /mnt/local /usr/local
+"""
+    words = ["unshare", "--mount", "sh", "-euc", linked + ON_MACHINE, "sh"]
+    result = subprocess.run(
+        [*words, HERE / "on-target", squashfs, HELLO], capture_output=True, text=True
+    )
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "not ok 8 - the image hides nothing of the system" in result.stdout
+    assert "# /usr/local/mine" in result.stdout
+    assert "# /usr/local -> /mnt/local" in result.stdout
 
 
 def test_on_target_says_not_ok_when_the_program_fails(squashfs: Path) -> None:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Image formats, one file each."""
+"""The image formats, one module per format."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""btrfs images."""
+"""The btrfs format."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from flatcar_prefix.system import process, programs
 
 
 def feed(argv: list[str], job: Job, *, tool: str) -> None:
-    """Run a program with the selection in tar's format as its standard input.
+    """Run a program with the selection as a tar stream on its standard input.
 
-    What it says is kept in memory, since a full disk is what it may have to tell of.
-    ``tool`` is what the user knows it by.
+    The program's output goes to memory, because the disk can be full. ``tool`` is the
+    program's name in error messages. Raise :class:`PrefixError` if the program fails.
     """
     program = programs.which(argv[0])
     with os.fdopen(os.memfd_create("log"), "w+", errors="replace") as log:
@@ -48,7 +48,7 @@ def _write_all(selection: Selection, pipe: IO[bytes]) -> None:
         with pipe:
             tar.write(selection, pipe)
     except BrokenPipeError:
-        pass  # The program says why it stopped reading.
+        pass  # The program's output has the reason.
 
 
 _BTRFS = """\
@@ -62,10 +62,10 @@ exec "$@"
 
 
 def make_btrfs(job: Job) -> None:
-    """By mkfs.btrfs from a tmpfs of its own.
+    """Make a btrfs image with mkfs.btrfs from a tree on a new tmpfs.
 
-    It takes numbers of inodes, counts of links and the order of names from the tree that it
-    is given: on a fresh tmpfs, filled in order, those are the same every time.
+    mkfs.btrfs copies inode numbers, link counts and the order of names from the source tree.
+    On a new tmpfs that is filled in order, these values are always the same.
     """
     source = job.scratch / "tree"
     source.mkdir()

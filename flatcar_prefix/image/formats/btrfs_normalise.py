@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A btrfs made independent of when it was made, which mkfs.btrfs has no option for.
+"""Make a btrfs image reproducible, for which mkfs.btrfs has no option.
 
-mkfs.btrfs invents UUIDs, notes the time of creation, takes times of access and of change
-from its source, and leaves memory it has not written in its nodes. Here all of that is set
-to what follows from the content. Offsets are those of the on-disk format, which does not
-change: https://btrfs.readthedocs.io/en/latest/dev/On-disk-format.html
+mkfs.btrfs generates random UUIDs, stores the time of creation, copies atime and ctime from
+its source, and leaves uninitialised memory in its nodes. This module replaces all of these
+with values that depend only on the content. The offsets are those of the stable on-disk
+format: https://btrfs.readthedocs.io/en/latest/dev/On-disk-format.html
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from flatcar_prefix.errors import PrefixError
 SUPERBLOCKS = (64 << 10, 64 << 20, 256 << 30)
 MAGIC = b"_BHRfS_M"
 CSUM = 32
-"""Room for a checksum, at the start of every block."""
+"""The size of the checksum field at the start of each block, in bytes."""
 
 HEADER, ITEM, POINTER = 101, 25, 33
 INODE_ITEM, ROOT_ITEM, DIR_ITEM, DIR_INDEX, UUID_KEY = 1, 132, 84, 96, 251
 FIRST_INODE = 256
-"""The number of each tree's root directory; files have higher ones."""
+"""The inode number of each tree's root directory; files have higher numbers."""
 ATIME, CTIME, MTIME, OTIME = 112, 124, 136, 148
 ROOT_UUID, ROOT_CTIME, ROOT_OTIME = 247, 327, 339
 SUPER_DEVICE_UUID = 267
@@ -36,7 +36,7 @@ HEADER_CHUNK_UUID = 64
 
 @dataclass(frozen=True)
 class _Identity:
-    """What random UUIDs are replaced by: each found one, and its successor."""
+    """The replacements for random UUIDs (``names``: old to new) and the latest time."""
 
     fsid: bytes
     names: dict[bytes, bytes]
@@ -45,11 +45,11 @@ class _Identity:
 
 
 def normalise(image: Path, *, epoch: int, identity: uuid.UUID) -> None:
-    """Rewrite ``image`` in place so that it depends on nothing but its content.
+    """Rewrite ``image`` in place so that it depends only on its content.
 
-    ``identity`` is the file system's UUID, which the others are derived from. No time in
-    the image is later than ``epoch``, which is that of all that mkfs.btrfs made up.
-    :class:`PrefixError` for a file system of a kind that is not understood.
+    ``identity`` is the file system's UUID, from which the other UUIDs are derived. ``epoch``
+    (seconds) replaces the times that mkfs.btrfs generates, and all later times.
+    Raise :class:`PrefixError` for an unsupported checksum type or layout.
     """
     with image.open("r+b") as file, mmap.mmap(file.fileno(), 0) as data:
         start = SUPERBLOCKS[0]
@@ -59,7 +59,7 @@ def normalise(image: Path, *, epoch: int, identity: uuid.UUID) -> None:
         )
         chunk_root = struct.unpack_from("<Q", data, start + 88)[0]
         fsid = data[start + CSUM : start + CSUM + 16]
-        # mkfs puts the chunk tree where its address says; that its node is there proves it.
+        # mkfs.btrfs maps the chunk tree's address one to one. A node there confirms this.
         placed = data[chunk_root + CSUM : chunk_root + CSUM + 16] == fsid
         if data[start + 64 : start + 72] != MAGIC or csum_type or not placed:
             raise PrefixError(
@@ -87,7 +87,7 @@ def normalise(image: Path, *, epoch: int, identity: uuid.UUID) -> None:
 
 
 def _nodes(data: mmap.mmap, node_size: int, fsid: bytes) -> Iterator[int]:
-    """Yield where nodes are, those that are not in use any more included."""
+    """Yield the offsets of all nodes, including unused ones."""
     for at in range(0, len(data) - node_size + 1, 4096):
         if data[at + CSUM : at + CSUM + 16] == fsid and data[at + 64 : at + 72] != MAGIC:
             yield at
@@ -133,9 +133,9 @@ def _item(node: bytearray, key: int, kind: int, at: int, size: int, known: _Iden
 
 
 def _inode(node: bytearray, at: int, epoch: int, *, ours: bool) -> None:
-    """An inode was read, changed and made when its content was written, and not later.
+    """Set atime, ctime and otime of an inode to its mtime, which is at most ``epoch``.
 
-    ``ours`` says that it is of no file that mkfs.btrfs was given: it has the clock's time.
+    ``ours`` marks an inode that mkfs.btrfs generated with the current time.
     """
     _settle(node, at + MTIME, epoch, ours=ours)
     for when in (ATIME, CTIME, OTIME):
@@ -171,7 +171,7 @@ def _table() -> tuple[int, ...]:
 
 
 def crc32c(data: bytes | bytearray | memoryview) -> int:
-    """Return the Castagnoli checksum, which zlib's is not."""
+    """Return the CRC-32C (Castagnoli) checksum; :func:`zlib.crc32` has another polynomial."""
     crc, table = 0xFFFFFFFF, _table()
     for byte in data:
         crc = crc >> 8 ^ table[(crc ^ byte) & 0xFF]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What debugfs is told to fill an empty ext4 with; see debugfs(8).
+"""The debugfs(8) commands that fill an empty ext4 file system.
 
-It has no other way to take times, owners and numbers of links than one command for each.
+debugfs needs one command for each time, owner and link count.
 """
 
 from __future__ import annotations
@@ -14,22 +14,23 @@ from flatcar_prefix.errors import PrefixError
 from flatcar_prefix.image.selection import CAPABILITY, Entry, Selection
 
 LONGEST = 8190
-"""Bytes in a line: it reads a longer one as two commands."""
+"""The longest line in bytes; debugfs reads a longer line as two commands."""
 
 Named = Callable[[Entry, int], str]
 
 
 def commands(selection: Selection, *, epoch: int, content: Named, capability: Named) -> list[str]:
-    """Return the commands. ``content`` and ``capability`` name files to read those from.
+    """Return the commands for a selection; ``epoch`` is the time of the root in seconds.
 
-    :class:`PrefixError` for names too long to be told to debugfs.
+    ``content`` and ``capability`` return the name of the file with an entry's content or
+    capability. Raise :class:`PrefixError` if a command exceeds debugfs's line length.
     """
     lines = list(_commands(selection, epoch, content, capability))
     for line in lines:
         if len(os.fsencode(line)) > LONGEST:
             raise PrefixError(
                 f"names are too long for ext4: {line[:60]!r}...",
-                hint="Choose another format, or leave the file out with --exclude.",
+                hint="Choose another format, or exclude the file with --exclude.",
             )
     return lines
 
@@ -55,7 +56,7 @@ def _commands(selection: Selection, epoch: int, content: Named, capability: Name
             yield f"write {quoted(content(entry, number))} {path}"
         if entry.capability:
             yield f"ea_set -f {quoted(capability(entry, number))} {path} {CAPABILITY}"
-    # Last, for a file that comes into a directory changes its times.
+    # Set the times last, because each new file changes the times of its directory.
     for entry in selection.entries:
         path = quoted(f"/{entry.path}")
         yield from _fields(path, entry.mtime)
@@ -73,5 +74,5 @@ def _fields(path: str, mtime: int) -> Iterator[str]:
 
 
 def quoted(word: str) -> str:
-    """Return a word as debugfs reads it; what ends a line must not be in it."""
+    """Return a word quoted for debugfs; the word must not contain a line feed."""
     return '"' + word.replace('"', '""') + '"'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A plain directory in place of an image."""
+"""The directory format: a directory instead of an image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flatcar_prefix.image.selection import CAPABILITY
 
 
 def make_directory(job: Job) -> None:
-    """A copy that shares nothing with the prefix but, where the file system can, blocks."""
+    """Copy the files into a directory; the copies share blocks if the file system can."""
     job.output.mkdir()
     job.output.chmod(0o755)
     plant(job.selection, job.output, how=clone)
@@ -19,7 +19,7 @@ def make_directory(job: Job) -> None:
     if os.geteuid() == 0:
         for entry in job.selection.entries:
             path = job.output / entry.path
-            # Before the mode: changing the owner clears setuid.
+            # Change the owner before the mode, because chown(2) clears setuid.
             os.chown(path, 0, 0, follow_symlinks=False)
             if entry.is_file:
                 path.chmod(entry.permissions)

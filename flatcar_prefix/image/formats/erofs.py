@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""erofs images."""
+"""The erofs format."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from flatcar_prefix.image.formats.tree import tree
 
 
 def make_erofs(job: Job) -> None:
-    """By mkfs.erofs from a tree of hard links; it clamps times to SOURCE_DATE_EPOCH."""
+    """Make an erofs image with mkfs.erofs, which clamps times to SOURCE_DATE_EPOCH.
+
+    The source is a tree of hard links.
+    """
     with tree(job) as source:
         argv = [
             *(

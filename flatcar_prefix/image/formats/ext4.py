@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""ext4 images."""
+"""The ext4 format."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ EXT4_FEATURES = (
     "none,ext_attr,filetype,extent,sparse_super,large_file,huge_file,dir_nlink,"
     "extra_isize,64bit,metadata_csum"
 )
-"""No journal, since the image is never written to, and nothing of the machine's mke2fs.conf."""
+"""The features: none from mke2fs.conf, and no journal, because the image is read-only."""
 
 
 def make_ext4(job: Job) -> None:
-    """By mke2fs, filled by debugfs straight from the prefix, since ``mke2fs -d`` would keep
-    the owners, the times of access and of change that the prefix happens to have."""
+    """Make an ext4 image with mke2fs, and fill it with debugfs directly from the prefix.
+
+    ``mke2fs -d`` would copy the owners, the atimes and the ctimes of the prefix.
+    """
     entries = job.selection.entries
     blocks = sum(-(-entry.size // 4096) + 1 for entry in entries)
     argv = [
@@ -46,7 +48,7 @@ def make_ext4(job: Job) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
-    # It exits 0 whatever happens; the first line is its version.
+    # debugfs always exits with 0. The first line of its output is its version.
     if complaints := result.stderr.splitlines()[1:]:
         result.returncode, result.stderr = 1, "\n".join(complaints[:2])
         raise process.failure(argv[:1], result)
@@ -55,7 +57,7 @@ def make_ext4(job: Job) -> None:
 
 
 def _source(entry: Entry, number: int, job: Job) -> str:
-    """Return the name, in the scratch directory, of a file that has the entry's content."""
+    """Return the name of a file with the entry's content, relative to the scratch directory."""
     if entry.source is not None:
         return f"{ROOT}/{entry.path}"
     name = f"content-{number}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One image to be made: tree, options, identifiers."""
+"""The input of the image formats: selection, options and identifiers."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Job:
     link_dir: Path | None = None
     """A directory on the prefix's file system, for trees of hard links."""
     level: int | None = None
-    """How hard to compress, where the format does."""
+    """The compression level, for formats with compression; None for the default."""
 
     @property
     def uuid(self) -> str:
-        """The file system's identifier: two images with different files differ in it."""
+        """The file system's UUID, derived from the metadata and generated content."""
         digest = hashlib.sha256()
         for e in self.selection.entries:
             digest.update(
@@ -45,18 +45,21 @@ class Job:
 
     @cached_property
     def with_xattrs(self) -> bool:
-        """Whether any file has a capability, so that extended attributes are to be shipped."""
+        """Whether the image needs extended attributes, because a file has capabilities."""
         return any(entry.capability for entry in self.selection.entries)
 
     def as_it_is(self, entry: Entry) -> bool:
-        """Whether tools may read a file in the prefix: they ship all attributes or none."""
+        """Return whether a tool can read the prefix's file directly, not a copy of it.
+
+        A tool ships all extended attributes of a file or none.
+        """
         return not self.with_xattrs or not foreign_xattrs(entry.source)
 
     def environment(self) -> dict[str, str]:
-        """Return the environment of the format's tool: none of the caller's settings."""
+        """Return the environment for the format's tool, without the caller's settings."""
         return process.environment(
             {
-                # The time 0 means the clock to them; files get theirs afterwards.
+                # For e2fsprogs, 0 means the current time. debugfs sets the files' times later.
                 "E2FSPROGS_FAKE_TIME": str(max(self.epoch, 1)),
                 "MKE2FS_CONFIG": os.devnull,
                 "MKE2FS_SYNC": "0",
@@ -65,7 +68,7 @@ class Job:
 
 
 def foreign_xattrs(path: Path | None) -> list[str]:
-    """Return the extended attributes of a file that are not to be shipped."""
+    """Return the names of a file's extended attributes that the image must not have."""
     if path is None:
         return []
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""squashfs images."""
+"""The squashfs format."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from flatcar_prefix.image.selection import CAPABILITY, Entry
 
 
 def make_squashfs(job: Job) -> None:
-    """By mksquashfs, told file by file where each is: nothing is copied or linked.
+    """Make a squashfs image with mksquashfs, which reads the files in the prefix.
 
-    Its way to read tar would be simpler, but leaves the time of the root to the clock.
+    mksquashfs can also read a tar stream, but then sets the root to the current time.
     """
     link_root(job)
     write_script(job, "definitions", squashfs_definitions(job))
@@ -46,8 +46,8 @@ def make_squashfs(job: Job) -> None:
 def squashfs_definitions(job: Job) -> Iterator[str]:
     """Yield the pseudo file definitions of the selection; see mksquashfs(1), 4.5 or newer.
 
-    A regular file brings its own mode and time, so one whose time is not to be shipped
-    is copied; files with several names are recognised by mksquashfs.
+    mksquashfs takes the mode and time of a regular file from the file itself. Therefore, a
+    file with another time in the image is copied first. mksquashfs detects hard links.
     """
     yield f"/ D {job.epoch} 0755 0 0"
     for number, entry in enumerate(job.selection.entries):
@@ -65,21 +65,24 @@ def _escaped(path: str) -> str:
 
 
 def squashfs_target(link: Entry) -> str:
-    """Return a symlink's target, which mksquashfs takes as it stands up to the line's end.
+    """Return a symlink's target, which mksquashfs reads unquoted up to the end of the line.
 
-    :class:`PrefixError` for what it would not: it skips blanks, and a backslash at the end
-    of a line joins the next one to it.
+    Raise :class:`PrefixError` for a target that starts with a space, which mksquashfs skips,
+    or ends with a backslash, which joins the next line.
     """
     if link.target.startswith(" ") or link.target.endswith("\\"):
         raise PrefixError(
-            f"the symlink {link.path} leads to {link.target!r}, which squashfs cannot hold",
-            hint="Choose another format, or leave it out with --exclude.",
+            f"the symlink {link.path} points to {link.target!r}, which mksquashfs cannot read",
+            hint="Choose another format, or exclude the symlink with --exclude.",
         )
     return link.target
 
 
 def timed(entry: Entry, number: int, job: Job) -> str:
-    """Return the name, in the scratch directory, of a file with the content, mode and time."""
+    """Return the name of a file with the entry's content, mode and time.
+
+    The name is relative to the scratch directory.
+    """
     on_time = entry.source is not None and entry.source.stat().st_mtime_ns == entry.mtime_ns
     if on_time and job.as_it_is(entry):
         return f"{ROOT}/{entry.path}"

@@ -18,15 +18,15 @@ from flatcar_prefix.image.formats.tar import make_tar
 
 @dataclass(frozen=True)
 class Format:
-    """A format of images."""
+    """An image format."""
 
     name: str
     suffix: str
     make: Callable[[Job], None]
     kernel: str
-    """The oldest kernel that mounts what is made here; empty where nothing is mounted."""
+    """The oldest kernel that mounts the image; empty for formats that are not mounted."""
     levels: range = range(0)
-    """How hard it can be told to compress; empty where it cannot."""
+    """The compression levels; empty for formats without them."""
 
 
 FORMATS: Mapping[str, Format] = MappingProxyType(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A selection as a stream in tar's format, which is an image of its own and feeds others."""
+"""The tar format, which the btrfs format uses as its input, too."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ _CHUNK = 1 << 20
 
 
 def header(entry: Entry, *, link: str = "") -> tarfile.TarInfo:
-    """Return the header of ``entry``, owned by root; ``link`` is its other name, if any."""
+    """Return the header of ``entry``, owned by root.
+
+    If ``link`` is not empty, the entry is a hard link to this earlier name.
+    """
     info = tarfile.TarInfo(entry.path)
     info.mode = entry.permissions
     info.mtime = entry.mtime
@@ -37,12 +40,12 @@ def header(entry: Entry, *, link: str = "") -> tarfile.TarInfo:
 
 
 def write(selection: Selection, out: IO[bytes]) -> None:
-    """Write ``selection`` to ``out``, the same bytes for the same selection."""
+    """Write ``selection`` to ``out``; the same selection gives the same bytes."""
     names: dict[tuple[int, int], str] = {}
     for entry in selection.entries:
         link = names.get(entry.inode, "") if entry.inode else ""
         info = header(entry, link=link)
-        # Not all readers know pax headers, so they are only where nothing else will do.
+        # Some readers do not support pax headers, so only files with capabilities have one.
         pax = entry.capability and not link
         form: Literal[1, 2] = tarfile.PAX_FORMAT if pax else tarfile.GNU_FORMAT
         out.write(info.tobuf(form, "utf-8", "surrogateescape"))
@@ -55,7 +58,10 @@ def write(selection: Selection, out: IO[bytes]) -> None:
 
 
 def copy(entry: Entry, out: IO[bytes]) -> None:
-    """Copy what is in a regular file; :class:`PrefixError` when it changes meanwhile."""
+    """Copy the content of a regular file to ``out``.
+
+    Raise :class:`PrefixError` if the size differs from the selection's.
+    """
     if entry.source is None:
         out.write(entry.content)
         return

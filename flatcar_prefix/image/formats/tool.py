@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""From a selection to an image: one maker a format, each by the format's own tool.
+"""Helpers for formats that run a tool in the scratch directory.
 
-Every maker gives the same bytes for the same selection: files in order, owned by root,
-with the selection's times, and identifiers that are derived from what is in.
+Each format gives the same bytes for the same selection: the files are in order and owned
+by root, the times are the selection's, and the identifiers are derived from the content.
 """
 
 from __future__ import annotations
@@ -13,8 +13,11 @@ from flatcar_prefix.image.formats.job import Job
 from flatcar_prefix.system import process
 
 IMAGE, ROOT = "image", "root"
-"""Names in the scratch directory, where the tools run: they read neither the prefix's nor
-the output's own place, which may have any character in it, from a script."""
+"""Names in the scratch directory of the image and of a link to the files.
+
+The scripts use these names, because the paths of the prefix and of the output can have any
+character.
+"""
 
 
 def link_root(job: Job) -> None:
@@ -22,12 +25,12 @@ def link_root(job: Job) -> None:
 
 
 def run(job: Job, argv: list[str], **environment: str) -> None:
-    """Run a tool in the scratch directory."""
+    """Run a tool in the scratch directory; raise :class:`PrefixError` if it fails."""
     process.run(argv, env=job.environment() | environment, cwd=job.scratch, capture=True)
 
 
 def finish(job: Job) -> None:
-    """Give the image that a tool has made its place."""
+    """Move the image from the scratch directory to the output."""
     (job.scratch / IMAGE).rename(job.output)
 
 

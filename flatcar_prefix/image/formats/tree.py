@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A temporary tree for tools that read a directory."""
+"""Trees of files: a temporary tree for tools that read a directory, and copies."""
 
 from __future__ import annotations
 
@@ -11,32 +11,33 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flatcar_prefix.errors import PrefixError
-from flatcar_prefix.image import selection, work_dirs
+from flatcar_prefix.image import selection
 from flatcar_prefix.image.formats.job import Job, foreign_xattrs
 from flatcar_prefix.image.selection import CAPABILITY, Entry, Selection
+from flatcar_prefix.system import work_dirs
 
 FICLONE = 0x40049409
 
 
 def refuse_xattrs(path: Path) -> None:
-    """Refuse a copy that has attributes all the same, as SELinux gives every file one."""
+    """Raise :class:`PrefixError` if a copy has other attributes, for example from SELinux."""
     if found := foreign_xattrs(path):
         raise PrefixError(
-            f"with the capabilities of programs, this format would ship {', '.join(found)}, too",
-            hint="Choose another format, such as ext4, which takes what it is told.",
+            f"this format ships all attributes of files, here also {', '.join(found)}",
+            hint="Choose another format, such as ext4, which ships only capabilities.",
         )
 
 
 TREE = ".sysext-"
-"""What the names of trees of hard links begin with."""
+"""The start of the names of temporary trees."""
 
 
 @contextmanager
 def tree(job: Job) -> Iterator[Path]:
-    """Within, a directory holds the selection, by hard links wherever that can be.
+    """Make a temporary tree of the selection for the context, with hard links if possible.
 
-    Links cannot be made across file systems, nor by an ordinary user to another's files
-    (``fs.protected_hardlinks``): those files are copied.
+    The tree has copies of files on other file systems, and of files for which
+    ``fs.protected_hardlinks`` forbids an ordinary user to make links.
     """
     parent = job.link_dir if job.link_dir and os.access(job.link_dir, os.W_OK) else job.scratch
     with work_dirs.workplace(parent, TREE) as path:
@@ -50,7 +51,10 @@ def tree(job: Job) -> Iterator[Path]:
 
 
 def plant(selection: Selection, directory: Path, *, how: Callable[[Entry, Path], None]) -> None:
-    """Make the files of ``selection`` below ``directory``, which exists and is empty."""
+    """Make the files of ``selection`` in the empty directory ``directory``.
+
+    ``how`` copies or links a regular file that has a source.
+    """
     names: dict[tuple[int, int], Path] = {}
     for entry in selection.entries:
         path = directory / entry.path
@@ -79,7 +83,7 @@ def set_metadata(entry: Entry, path: Path) -> None:
 
 
 def link_or_clone(entry: Entry, path: Path, job: Job) -> None:
-    """Give the file a second name at ``path``, else copy it there."""
+    """Make a hard link to the file at ``path``; copy the file if that is not possible."""
     assert entry.source is not None
     try:
         if job.as_it_is(entry):
@@ -93,7 +97,10 @@ def link_or_clone(entry: Entry, path: Path, job: Job) -> None:
 
 
 def clone(entry: Entry, path: Path) -> None:
-    """Copy the file to ``path``, sharing its blocks where the file system can."""
+    """Copy the file to ``path``; the copy shares blocks if the file system can (FICLONE).
+
+    Raise :class:`PrefixError` if the size differs from the selection's.
+    """
     assert entry.source is not None
     with entry.source.open("rb") as source, path.open("xb") as target:
         try:

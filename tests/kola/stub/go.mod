@@ -1,0 +1,3 @@
+module github.com/flatcar/mantle
+
+go 1.19
