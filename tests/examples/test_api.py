@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""docs/api.md names everything that ``import flatcar_prefix`` offers, with its parameters."""
+"""docs/api.md has every name that ``import flatcar_prefix`` provides, with its parameters."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ def spelled(name: str) -> list[str]:
     """Return the parameters as a signature spells them, without types and defaults."""
     words = []
     for parameter in inspect.signature(getattr(fp, name)).parameters.values():
-        if parameter.kind is parameter.KEYWORD_ONLY and "*" not in words:
+        if parameter.kind is parameter.KEYWORD_ONLY and not any(w[0] == "*" for w in words):
             words.append("*")
-        words.append("**" * (parameter.kind is parameter.VAR_KEYWORD) + parameter.name)
+        stars = {parameter.VAR_KEYWORD: "**", parameter.VAR_POSITIONAL: "*"}
+        words.append(stars.get(parameter.kind, "") + parameter.name)
     return words
 
 

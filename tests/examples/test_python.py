@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The headline: a Python from source, in a prefix, on any system.
+"""The worked example: a Python from source, in a prefix, on any system.
 
-Needs a prefix with dev-lang/python in final, which takes minutes to build:
+The tests need a prefix with dev-lang/python in final, which takes minutes to build:
 
     FLATCAR_PREFIX_TEST_PYTHON=demo ./run-tests tests/examples/test_python.py
 
-names it, by name or by its staging directory.
+chooses it by its name or its staging directory.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from flatcar_prefix.prefix.model import Prefix
 CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, os.fspath(CHECKOUT / "tests/merge"))
 
-import merging  # its directory had to be named first
+import merging  # this import needs the directory above
 from merging import Merged, Target
 
 pytestmark = [pytest.mark.e2e, pytest.mark.needs_namespaces, pytest.mark.timeout(900)]
 
-# Read now: fixtures move this program's places for everything that tests call.
+# Read it now: fixtures change this program's directories during tests.
 ASKED = os.environ.get("FLATCAR_PREFIX_TEST_PYTHON", "")
 BUILD_DIR = os.environ.get("FLATCAR_PREFIX_BUILD_DIR", "/build")
 
 MODULES = "ssl sqlite3 ctypes lzma bz2 zlib readline curses hashlib".split()
-"""Each has a library of another package behind it."""
+"""Each of these modules needs a library of another package."""
 
 EXERCISE = """
 import bz2, ctypes, ctypes.util, curses, hashlib, json, lzma, readline, sqlite3, ssl, sys, zlib
@@ -86,7 +86,7 @@ def prefix() -> Prefix:
 
 @pytest.fixture
 def run(prefix: Prefix) -> Run:
-    """Run a program of the prefix where nothing else is, tracing its libraries."""
+    """Run a program of the prefix in a sandbox with only the prefix; trace its libraries."""
 
     def run_in_prefix(*argv: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "flatcar_prefix", "run", os.fspath(prefix.staging_dir)]
@@ -176,7 +176,7 @@ def test_bytecode_is_there_and_is_used_whatever_the_times_of_files(run: Run) -> 
         "data = open(importlib.util.cache_from_source(json.__file__), 'rb').read(8)\n"
         "print(data[:4] == importlib.util.MAGIC_NUMBER, data[4:8].hex())\n"
     )
-    # PEP 552: bit 0 says that there is a hash, bit 1 that it is to be compared.
+    # PEP 552: bit 0 means that there is a hash, bit 1 that Python compares it.
     assert run("python3", "-c", stale).stdout.split() == ["True", "01000000"]
 
 
@@ -185,7 +185,7 @@ def test_the_prefix_is_self_contained(prefix: Prefix) -> None:
     assert report.ok, [str(f) for f in report.findings if f.level == "error"]
 
 
-# python.raw, merged by the real systemd-sysext into other systems
+# The real systemd-sysext merges python.raw into other systems.
 
 
 @pytest.fixture(scope="session")
@@ -206,7 +206,7 @@ def target(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Target:
     for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
-        # Programs in the other system have the environment of this one.
+        # Programs in the other system inherit the environment of this one.
         monkeypatch.delenv(name, raising=False)
     return ROOTS[request.param](tmp_path / "root")
 
@@ -215,7 +215,7 @@ def check(merged: Merged) -> None:
     assert merged.merge_code == 0, merged.merge_said
     assert "extension-release.python" in merged.merged
     assert merged.run_code == 0, merged.ran
-    # Nothing of the root is left changed, and nothing mounted.
+    # The root is unchanged, and nothing stays mounted.
     assert merged.after == merged.before
 
 
