@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The command lines: one file a verb, each with its parser and its handler."""
+"""The command lines: one file per verb, each with its parser and its handler."""

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
+import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -14,21 +14,29 @@ from functools import partial
 from pathlib import Path
 
 from flatcar_prefix.boards import BOARDS, DEFAULT_BOARD, Board
+from flatcar_prefix.cli.parser import json_argument
+from flatcar_prefix.config import build_host, too_old
 from flatcar_prefix.errors import PrefixError
+from flatcar_prefix.lifecycle import lost
 from flatcar_prefix.portage_api import session as portage_api
+from flatcar_prefix.prefix import registry
+from flatcar_prefix.prefix.record import BOOTSTRAPS
 from flatcar_prefix.repositories import find as repos
 from flatcar_prefix.repositories.profiles import choose_profile
+from flatcar_prefix.sandbox import confinement
 from flatcar_prefix.system import process, programs, sudo
+from flatcar_prefix.system.json_output import to_json
 from flatcar_prefix.system.places import Sdk, detect_sdk
 from flatcar_prefix.system.python import hidden_from_others, interpreter
 from flatcar_prefix.toolchain import find as toolchains
+from flatcar_prefix.wrappers import marks
 
-HELP = "say what this machine has and lacks"
+HELP = "check this machine for prefix builds"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the verb."""
-    parser.add_argument("--json", action="store_true", help="as JSON")
+    json_argument(parser)
     parser.add_argument("--scripts-dir", type=Path)
 
 
@@ -62,9 +70,12 @@ def examine(*, scripts_dir: Path | None = None) -> list[Check]:
         checks += _toolchains(board)
     checks += _users(sdk)
     through_sudo = sudo.needed(sdk, euid=os.geteuid()) and shutil.which("sudo") is not None
-    checks += [_place(name, path, sudo=through_sudo) for name, path in _places(sdk)]
+    checks += [_place(*place, sudo=through_sudo) for place in _places(sdk)]
     checks += list(_programs())
+    checks += list(_too_old(sdk))
+    checks += list(_orphans(sdk))
     checks.append(_namespaces())
+    checks.append(_confinement())
     checks.append(_reach())
     return checks
 
@@ -127,38 +138,41 @@ def _users(sdk: Sdk) -> Iterator[Check]:
         yield Check("sudo", program is not None, program or "not installed", hint, needed=not root)
 
 
-def _places(sdk: Sdk) -> Iterator[tuple[str, Path]]:
-    yield "staging", sdk.build_base
-    yield "final", sdk.prefix_base
-    yield "distfiles", sdk.distdir
-    yield "depcache", sdk.depcachedir
-    yield "wrappers", sdk.wrapper_dir
+def _places(sdk: Sdk) -> Iterator[tuple[str, Path, str]]:
+    """Yield what each directory is for, the directory, and the variable that chooses it."""
+    yield "staging", sdk.build_base, "FLATCAR_PREFIX_BUILD_DIR"
+    yield "final", sdk.prefix_base, "FLATCAR_PREFIX_FINAL_DIR"
+    # The SDK container determines the place of distfiles.
+    chosen_by = "" if sdk.kind == "container" else "FLATCAR_PREFIX_CACHE_DIR"
+    yield "distfiles", sdk.distdir, chosen_by
+    yield "depcache", sdk.depcachedir, "FLATCAR_PREFIX_CACHE_DIR"
+    yield "wrappers", sdk.wrapper_dir, "FLATCAR_PREFIX_WRAPPER_DIR"
 
 
-def _place(name: str, path: Path, *, sudo: bool) -> Check:
+def _place(name: str, path: Path, variable: str, *, sudo: bool) -> Check:
     existing = next(p for p in (path, *path.parents) if p.exists())
     writable = os.access(existing, os.W_OK)
     how = " (through sudo)" if sudo and not writable else ""
     writable = writable or sudo
+    choice = f", or choose another directory with {variable}" if variable else ""
     return Check(
         f"place of {name}",
         writable,
         f"{os.fspath(path)}{how}",
-        "" if writable else "Run as root, or choose another directory; see the README.",
+        "" if writable else f"Run as root{choice}.",
     )
 
 
-BUILD_PROGRAMS = {
-    "gcc": "programs for the build host",
-    "make": "building packages",
-    "patch": "building packages",
+_PURPOSES = {
+    "bwrap": "flatcar-prefix run",
+    "mksquashfs": "flatcar-prefix sysext",
+    "setpriv": "wrappers of query tools",
+    "scanelf": "builds with the checks of Portage",
+    "tic": "sys-libs/ncurses",
 }
-"""Programs that every build needs."""
 
 PROGRAMS = {
-    "bwrap": "flatcar-prefix run",
     "unshare": "wrappers of query tools",
-    "mksquashfs": "flatcar-prefix sysext",
     "mkfs.erofs": "flatcar-prefix sysext --format=erofs",
     **{
         board.qemu: f"running programs of {board.name}"
@@ -169,14 +183,59 @@ PROGRAMS = {
 
 
 def _programs() -> Iterator[Check]:
-    for program, purpose in {**BUILD_PROGRAMS, **PROGRAMS}.items():
-        path = shutil.which(program) or next(
-            (p for d in programs.SBIN if os.access(p := f"{d}/{program}", os.X_OK)), None
+    """Yield the checks of the programs that builds need, then of those for single verbs."""
+    for program in programs.BUILD_PROGRAMS:
+        which = [kind for kind in BOOTSTRAPS if program.needed_for(kind)]
+        purpose = _PURPOSES.get(program.name) or (
+            "all builds" if "all" in program.bootstraps else f"--bootstrap={' and '.join(which)}"
         )
-        how = programs.install_command(program)
-        hint = "" if path else f"Install it: {how}; needed for {purpose}."
-        found, needed = path or "not installed", program in BUILD_PROGRAMS
-        yield Check(program, path is not None, found, hint, needed=needed)
+        yield _program(program.name, purpose, needed="all" in program.bootstraps)
+    for name, purpose in PROGRAMS.items():
+        yield _program(name, purpose, needed=False)
+
+
+def _program(program: str, purpose: str, *, needed: bool) -> Check:
+    path = shutil.which(program) or next(
+        (p for d in programs.SBIN if os.access(p := f"{d}/{program}", os.X_OK)), None
+    )
+    how = programs.install_command(program)
+    hint = "" if path else f"Install it: {how}; needed for {purpose}."
+    return Check(program, path is not None, path or "not installed", hint, needed=needed)
+
+
+def _too_old(sdk: Sdk) -> Iterator[Check]:
+    """Yield a failed check for each program that is too old for the repositories."""
+    if build_host.is_gentoo():
+        return
+    try:
+        found, _ = repos.find(sdk.scripts_dir)
+    except PrefixError:
+        return  # another check says so
+    for one in too_old.find(found):
+        yield Check(f"version of {one.program}", False, str(one), one.hint, needed=False)
+    for unread in too_old.unreadable(found):
+        yield Check("version of bash", False, str(unread), unread.hint, needed=False)
+
+
+def _orphans(sdk: Sdk) -> Iterator[Check]:
+    """Yield a failed check for each removed prefix that has left wrappers behind."""
+    places = {sdk.wrapper_dir, *(prefix.wrapper_dir for prefix in registry.list_prefixes())}
+    for staging, paths in sorted(marks.orphans(places).items()):
+        prefix_id, where = paths[0].name.partition("-prefix-")[2], paths[0].parent
+        found = f"{len(paths)} in {where} belong to {prefix_id}, whose {staging} has no record"
+        by_hand = f"rm {shlex.quote(os.fspath(where))}/*-prefix-{prefix_id}"
+        can = _can_uninstall(prefix_id, staging)
+        hint = f"Remove them: {f'flatcar-prefix uninstall {prefix_id}' if can else by_hand}"
+        yield Check("left wrappers", False, found, hint, needed=False)
+
+
+def _can_uninstall(prefix_id: str, staging: Path) -> bool:
+    """Return whether ``uninstall`` finds what is left of a prefix by its ID."""
+    for board in BOARDS.values():
+        if prefix_id.endswith(ending := f"-{board.name}"):
+            left = lost.named(prefix_id.removesuffix(ending), board)
+            return left is not None and left.staging_dir == staging
+    return False
 
 
 def _namespaces() -> Check:
@@ -193,6 +252,14 @@ def _namespaces() -> Check:
     )
 
 
+def _confinement() -> Check:
+    """Check whether this machine can keep builds from writing to it."""
+    if reason := confinement.refusal():
+        found = f"builds would not be confined: {reason}"
+        return Check("confinement", False, found, confinement.REFUSED_HINT, needed=False)
+    return Check("confinement", True, "builds see this machine read-only", needed=False)
+
+
 def _reach() -> Check:
     """Check whether other users can run the wrappers that root creates."""
     python = interpreter()
@@ -205,7 +272,7 @@ def _reach() -> Check:
 
 
 def as_text(checks: list[Check]) -> str:
-    """Return the checks for people, one line each, with what to do below."""
+    """Return the checks as text: one line each, and the hint below a failed one."""
     lines = []
     for check in checks:
         mark = "ok" if check.ok else "MISSING" if check.needed else "-"
@@ -217,4 +284,4 @@ def as_text(checks: list[Check]) -> str:
 
 def as_json(checks: list[Check]) -> str:
     """Return the checks as a JSON list of objects."""
-    return json.dumps([asdict(check) for check in checks], indent=2) + "\n"
+    return to_json([asdict(check) for check in checks])

@@ -13,13 +13,13 @@ import argparse
 import pkgutil
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
 
 from flatcar_prefix import cli
 from flatcar_prefix.cli.parser import Parser
-from flatcar_prefix.errors import PrefixError, of_system
-from flatcar_prefix.system import messages, stdio, sudo
+from flatcar_prefix.system import entry, sudo
 from flatcar_prefix.version import __version__
 
 NOT_VERBS = ("main", "parser")
@@ -29,19 +29,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run ``flatcar-prefix`` with ``argv`` (default: the process's) and return the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     verb = next((word for word in words if not word.startswith("-")), None)
-    return _guarded(lambda: _run(flatcar_prefix_parser(verb), words))
+    return _Command("flatcar-prefix", lambda: flatcar_prefix_parser(verb), words).run()
 
 
 def setup_prefix(argv: Sequence[str] | None = None) -> int:
     """Run ``setup_prefix``, the shell version's command, and return the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
-    return _guarded(lambda: _run(setup_prefix_parser(), words, prepend=["setup"]))
+    return _Command("setup_prefix", setup_prefix_parser, words, prepend=["setup"]).run()
 
 
 def verbs() -> list[str]:
     """Return the names of all verbs."""
     names = (module.name for module in pkgutil.iter_modules(cli.__path__))
-    return sorted(name for name in names if name not in NOT_VERBS)
+    return sorted(name.replace("_", "-") for name in names if name not in NOT_VERBS)
 
 
 def flatcar_prefix_parser(verb: str | None = None) -> Parser:
@@ -68,7 +68,7 @@ def _add_verb(subparsers: argparse._SubParsersAction[Parser], name: str) -> None
     description = module.HELP[0].upper() + module.HELP[1:] + "."
     parser = subparsers.add_parser(name, help=module.HELP, description=description)
     module.add_arguments(parser)
-    parser.set_defaults(verb=module)
+    parser.set_defaults(verb=module, parser=parser)
 
 
 def setup_prefix_parser() -> Parser:
@@ -81,37 +81,28 @@ def setup_prefix_parser() -> Parser:
 
 
 def _load(name: str) -> ModuleType:
-    return import_module(f"{cli.__name__}.{name}")
+    return import_module(f"{cli.__name__}.{name.replace('-', '_')}")
 
 
-def _run(parser: Parser, words: list[str], *, prepend: Sequence[str] = ()) -> int:
-    args = parser.parse_args(words)
-    changes = getattr(args.verb, "changes", None)
-    if changes is not None and changes(args):
-        sudo.become_root([*prepend, *words])
-    return int(args.verb.run(args))
+@dataclass
+class _Command:
+    """A command line, and the parts that are parsed so far."""
 
+    program: str
+    parser: Callable[[], Parser]
+    words: list[str]
+    prepend: Sequence[str] = ()
+    """The words that :func:`sudo.become_root` puts before the command line."""
+    changes: bool = False
+    """Whether the verb writes to a prefix; false until the arguments are known."""
 
-def _guarded(work: Callable[[], int]) -> int:
-    """Return the exit code of ``work``; report its exceptions."""
-    stdio.complete()
-    messages.flush_each_line()
-    try:
-        return _finished(work)
-    except PrefixError as error:
-        return messages.report(error)
-    except KeyboardInterrupt:
-        print(file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        return 141
-    except OSError as error:
-        return messages.report(of_system(error))
+    def run(self) -> int:
+        return entry.run(self._work, program=self.program, changes=lambda: self.changes)
 
-
-def _finished(work: Callable[[], int]) -> int:
-    """Return the exit code of ``work`` after flushing its output."""
-    try:
-        return work()
-    finally:
-        stdio.flush()
+    def _work(self) -> int:
+        args = self.parser().parse_args(self.words)
+        changes = getattr(args.verb, "changes", None)
+        if changes is not None and changes(args):
+            self.changes = True
+            sudo.become_root([*self.prepend, *self.words])
+        return int(args.verb.run(args))

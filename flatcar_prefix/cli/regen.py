@@ -4,15 +4,20 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 
-from flatcar_prefix.cli.parser import named_prefix, prefix_arguments
-from flatcar_prefix.errors import PrefixError
-from flatcar_prefix.lifecycle.configure import jobs
+from flatcar_prefix.cli.parser import (
+    json_argument,
+    named_prefix,
+    prefix_arguments,
+    progress_of,
+    volume_arguments,
+)
+from flatcar_prefix.lifecycle.regen import regen
 from flatcar_prefix.prefix import registry
 from flatcar_prefix.prefix.model import Prefix
-from flatcar_prefix.repositories import metadata_cache
 from flatcar_prefix.system import messages
-from flatcar_prefix.system.messages import TerminalProgress
+from flatcar_prefix.system.json_output import to_json
 
 HELP = "warm Portage's cache of ebuild metadata"
 
@@ -20,7 +25,11 @@ HELP = "warm Portage's cache of ebuild metadata"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the verb."""
     prefix_arguments(parser, optional=True, help_text="default: all prefixes")
-    parser.add_argument("--jobs", type=int, help="how many at once (default: this machine's cores)")
+    volume_arguments(parser)
+    json_argument(parser)
+    parser.add_argument(
+        "--jobs", type=int, help="number of parallel jobs (default: this machine's cores)"
+    )
 
 
 def changes(_args: argparse.Namespace) -> bool:
@@ -29,11 +38,13 @@ def changes(_args: argparse.Namespace) -> bool:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Source each ebuild whose metadata are not cached; 1 when one cannot be sourced."""
-    with TerminalProgress() as say:
-        known = _prefixes(args)
-        outcome = metadata_cache.warm_all(known, jobs=args.jobs or jobs(), say=say)
-    messages.info(f"the metadata of {outcome.ebuilds} ebuilds are cached")
+    """Source each ebuild whose metadata are not cached; return 1 if one cannot be sourced."""
+    with progress_of(args) as say:
+        outcome = regen(*_prefixes(args), jobs=args.jobs, say=say)
+    if args.json:
+        print(to_json(asdict(outcome)), end="")
+    elif not args.quiet:
+        messages.info(f"the metadata of {outcome.ebuilds} ebuilds are cached")
     for cpv in outcome.failed:
         messages.warning(f"{cpv} cannot be sourced")
     return 1 if outcome.failed else 0
@@ -42,7 +53,4 @@ def run(args: argparse.Namespace) -> int:
 def _prefixes(args: argparse.Namespace) -> list[Prefix]:
     if args.name:
         return [named_prefix(args)]
-    known = [p for p in registry.list_prefixes() if args.board in (None, p.board.name)]
-    if not known:
-        raise PrefixError("there is no prefix", hint="Create one: setup_prefix <name> <path>.")
-    return known
+    return [p for p in registry.list_prefixes() if args.board in (None, p.board.name)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``flatcar-prefix run``: run a program where nothing but the prefix exists."""
+"""``flatcar-prefix run``: run a program in a sandbox with only the prefix."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import argparse
 from flatcar_prefix.cli.parser import named_prefix, prefix_arguments
 from flatcar_prefix.sandbox import command
 
-HELP = "run a program where nothing but the prefix exists"
+HELP = "run a program in a sandbox with only the prefix"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

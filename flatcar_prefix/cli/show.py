@@ -1,43 +1,57 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``flatcar-prefix show``: all about one prefix."""
+"""``flatcar-prefix show``: the data of one prefix."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
+from dataclasses import asdict
 from typing import Any
 
-from flatcar_prefix.cli.parser import named_prefix, prefix_arguments
+from flatcar_prefix.cli.parser import json_argument, named_prefix, prefix_arguments
+from flatcar_prefix.lifecycle import disk
 from flatcar_prefix.prefix.model import KINDS, Prefix
+from flatcar_prefix.sandbox import confinement
+from flatcar_prefix.system.json_output import to_json
+from flatcar_prefix.system.trees import spelled_size
 
-HELP = "show all about one prefix"
+HELP = "show the data of one prefix"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the verb."""
     prefix_arguments(parser)
-    parser.add_argument("--json", action="store_true", help="as JSON")
+    json_argument(parser)
     parser.add_argument(
         "--env", metavar="ROOT", help=f"print Portage's variables for a root: {' or '.join(KINDS)}"
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the prefix for people, as JSON, or the variables of one of its roots."""
+    """Print the data of the prefix as text or JSON, or the variables of one of its roots."""
     prefix = named_prefix(args)
     if args.env:
         for name, value in prefix.root(args.env).environment().items():
             print(f"{name}={shlex.quote(value)}")
     elif args.json:
-        print(json.dumps(summary(prefix), indent=2))
+        print(to_json({**summary(prefix), "disk": asdict(disk.used(prefix))}), end="")
     else:
         print(shown(prefix), end="")
     return 0
 
 
+_STATES = {
+    "ready": "complete",
+    "not set up completely": "incomplete",
+    "being removed": "removing",
+}
+"""The states for programs."""
+
+
 def state(prefix: Prefix) -> str:
     """Return the state of a prefix in words."""
+    if prefix.removing:
+        return "being removed"
     return "ready" if prefix.complete else "not set up completely"
 
 
@@ -48,7 +62,7 @@ def summary(prefix: Prefix) -> dict[str, Any]:
         "board": prefix.board.name,
         "id": prefix.id,
         "eprefix": prefix.eprefix,
-        "state": "complete" if prefix.complete else "incomplete",
+        "state": _STATES[state(prefix)],
         "bootstrap": prefix.bootstrap,
         "stages": list(prefix.stages_done),
         "chost": prefix.board.chost,
@@ -66,8 +80,18 @@ def summary(prefix: Prefix) -> dict[str, Any]:
         "final": {"directory": str(prefix.final_dir), "root": str(prefix.final.path)},
         "distdir": str(prefix.distdir),
         "wrapper_dir": str(prefix.wrapper_dir),
+        "pool": prefix.pool,
+        "confined": prefix.confined,
         "written_by": prefix.written_by,
+        "current": prefix.is_current,
     }
+
+
+def _disk(prefix: Prefix) -> str:
+    used = disk.used(prefix)
+    parts = ("packages", "logs", "builds")
+    in_it = ", ".join(f"{name} {spelled_size(getattr(used, name))}" for name in parts)
+    return f"staging {spelled_size(used.staging)} (with {in_it}), final {spelled_size(used.final)}"
 
 
 def shown(prefix: Prefix) -> str:
@@ -78,8 +102,9 @@ def shown(prefix: Prefix) -> str:
         "import": f"the toolchain's own, imported (glibc {prefix.toolchain.libc_version})",
         "none": "none yet (--bootstrap=none)",
     }[prefix.bootstrap]
+    pool = ", a pool" if prefix.pool else ""
     rows = {
-        "prefix": f"{prefix.id}, {state(prefix)}",
+        "prefix": f"{prefix.id}, {state(prefix)}{pool}",
         "EPREFIX": prefix.eprefix,
         "CHOST": prefix.board.chost,
         "C library": libc,
@@ -89,6 +114,8 @@ def shown(prefix: Prefix) -> str:
         "final": said["final"]["root"],
         "DISTDIR": said["distdir"],
         "wrappers": said["wrapper_dir"],
+        "builds": confinement.describe(prefix),
+        "disk": _disk(prefix),
         "stages": " ".join(prefix.stages_done) or "none done",
     }
     text = "".join(f"{name + ':':12}{value}\n" for name, value in rows.items())

@@ -4,14 +4,25 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 
-from flatcar_prefix.cli.parser import prefix_arguments
+from flatcar_prefix.cli.parser import (
+    json_argument,
+    prefix_arguments,
+    progress_of,
+    volume_arguments,
+)
 from flatcar_prefix.lifecycle import uninstall
-from flatcar_prefix.system.messages import TerminalProgress
+from flatcar_prefix.system.json_output import to_json
 
 HELP = "remove a prefix"
 
-add_arguments = prefix_arguments
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the verb."""
+    prefix_arguments(parser)
+    volume_arguments(parser)
+    json_argument(parser)
 
 
 def changes(_args: argparse.Namespace) -> bool:
@@ -21,6 +32,22 @@ def changes(_args: argparse.Namespace) -> bool:
 
 def run(args: argparse.Namespace) -> int:
     """Remove the prefix, its wrappers and every trace."""
-    with TerminalProgress() as say:
-        uninstall.uninstall(args.name, board=args.board, say=say)
+    return remove(args, args.name, board=args.board)
+
+
+def remove(
+    args: argparse.Namespace,
+    name: str,
+    *,
+    board: str | None,
+    eprefix: str | None = None,
+    staging_dir: str | None = None,
+) -> int:
+    """Remove a prefix, and print what was removed if ``args`` request it; return the exit code."""
+    with progress_of(args) as say:
+        gone = uninstall.uninstall(
+            name, board=board, eprefix=eprefix, staging_dir=staging_dir, say=say
+        )
+    if args.json:
+        print(to_json(asdict(gone)), end="")
     return 0

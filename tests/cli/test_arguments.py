@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Options with underscores, as the shell version had them: ours, and nobody else's."""
+"""Options with underscores, as in the shell version: this program's own options only."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``pip install <checkout>`` brings everything along, and works from any directory."""
+"""``pip install <checkout>`` installs all files, and works in any directory."""
 
 from __future__ import annotations
 
@@ -19,14 +19,13 @@ LEFT_BEHIND = (
     "*.egg-info",
     "md5-cache",
     "tests",
-    "docs",
 )
-"""What of a checkout is no part of the program."""
+"""The parts of a checkout that do not belong to the program."""
 
 
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment of its own with this program, not editable."""
+    """A separate virtual environment with this program, not editable."""
     base = tmp_path_factory.mktemp("installed")
     checkout = base / "checkout"
     shutil.copytree(CHECKOUT, checkout, symlinks=True, ignore=shutil.ignore_patterns(*LEFT_BEHIND))
@@ -49,6 +48,8 @@ def test_it_works_from_any_directory_and_without_the_checkout(
     )
     python = elsewhere / "bin/python"
     assert machine.run(python, "-m", "flatcar_prefix", "list", cwd="/").returncode == 0
+    for page in ("man1/setup_prefix.1", "man1/flatcar-prefix.1", "man7/flatcar-prefix-wrappers.7"):
+        assert (elsewhere / "share/man" / page).is_file()
     machine.ok(
         elsewhere / "bin/setup_prefix", "--bootstrap=none", "inst", "/usr/local/inst", cwd="/"
     )
@@ -71,7 +72,7 @@ def test_it_works_from_any_directory_and_without_the_checkout(
 @pytest.mark.network
 def test_all_data_are_there(elsewhere: Path) -> None:
     data = next(elsewhere.glob("lib/python*/site-packages/flatcar_prefix/_data"))
-    for top in ("repos", "wrappers", "eclass-helpers"):
+    for top in ("repos", "wrappers", "eclass-helpers", "completion", "docs"):
         wanted = {
             path.relative_to(CHECKOUT)
             for path in (CHECKOUT / top).rglob("*")

@@ -10,8 +10,8 @@ import sys
 import pytest
 from machine import CHECKOUT
 
-from flatcar_prefix.cli import main
 from flatcar_prefix.errors import of_system
+from flatcar_prefix.system import entry
 
 
 def run(redirection: str, *words: str) -> subprocess.CompletedProcess[str]:
@@ -53,7 +53,7 @@ def test_what_the_system_refuses_is_told_with_the_file(
     def work() -> int:
         raise PermissionError(errno.EACCES, "Permission denied", "/a/file")
 
-    assert main._guarded(work) == 1
+    assert entry.run(work, program="trial") == 1
     what, hint = capsys.readouterr().err.splitlines()
     assert what == " * /a/file: Permission denied"
     assert hint.startswith(" * ")
