@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A machine to set prefixes up on: all that this program writes stays below one directory.
+"""A machine for prefixes: everything that this program writes stays below one directory.
 
-The commands are run as users run them, in processes of their own.
+The commands run in separate processes, as a user runs them.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 PASSED_ON = {
     key: os.environ[key] for key in ("PATH", "COVERAGE_PROCESS_START") if key in os.environ
 }
-"""All that a command sees of the environment of whoever runs the tests."""
+"""The variables that a command inherits from the environment of the tests."""
 
 Run = subprocess.CompletedProcess[str]
 
 
 @dataclass
 class Machine:
-    """Where things are, and how commands are run there."""
+    """The directories of a machine, and functions that run commands there."""
 
     base: Path
     variables: dict[str, str] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class Machine:
 
     @property
     def places(self) -> dict[str, str]:
-        """The variables that move this program's places here, see flatcar_prefix.system.places."""
+        """The variables that choose this program's directories, see flatcar_prefix.system.places."""
         return {
             "FLATCAR_PREFIX_BUILD_DIR": str(self.base / "build"),
             "FLATCAR_PREFIX_CACHE_DIR": str(self.base / "cache"),
@@ -81,7 +81,7 @@ class Machine:
         }
 
     def run(self, *argv: str | Path, env: Mapping[str, str] | None = None, **options: Any) -> Run:
-        """Run a command to its end; stdout and stderr are kept apart."""
+        """Run a command to its end; return stdout and stderr separately."""
         return subprocess.run(
             [os.fspath(word) for word in argv],
             env=self.environment(**(env or {})),
@@ -128,7 +128,7 @@ class Machine:
 
 @dataclass
 class InUse:
-    """A prefix that was set up, as its user sees it."""
+    """A prefix, as its user sees it."""
 
     machine: Machine
     name: str
@@ -161,7 +161,7 @@ class InUse:
         return self.eroot(kind) / "etc/portage"
 
     def installed(self, kind: str) -> set[str]:
-        """Return ``category/name-version`` of what is installed, as the VDB has it."""
+        """Return ``category/name-version`` of the installed packages, from the VDB."""
         vdb = self.eroot(kind) / "var/db/pkg"
         return {f"{path.parent.name}/{path.name}" for path in vdb.glob("*/[!-]*") if path.is_dir()}
 
@@ -170,7 +170,7 @@ class InUse:
         return path.read_text().split() if path.exists() else []
 
     def binaries(self, cpv: str) -> list[Path]:
-        """Return the binary packages of one package, whatever their build ids."""
+        """Return the binary packages of one package, with any build ID."""
         category, pf = cpv.split("/")
         return sorted((self.staging_dir / "pkgs" / category).glob(f"*/{pf}-*.gpkg.tar"))
 
@@ -196,7 +196,7 @@ class InUse:
         return {name: value for name, _, value in pairs if name not in ("PWD", "_", "SHLVL")}
 
     def plain(self, kind: str, tool: str, *args: str, **options: Any) -> Run:
-        """Run Portage's own tool with nothing but those variables."""
+        """Run Portage's own tool with these variables only."""
         beside = Path(sys.executable).parent / tool
         return self.machine.run(
             sys.executable,
@@ -253,7 +253,7 @@ class Overlay:
     ) -> str:
         """Write an ebuild; one without a ``body`` installs /usr/share/<category>/<name>/<version>.
 
-        Returns ``category/name``.
+        Return ``category/name``.
         """
         category, pf = cpv.split("/")
         name, _, version = pf.rpartition("-")
@@ -301,8 +301,23 @@ src_install() {{
 """
 
 
+def descendants(pid: int) -> list[int]:
+    """Return a process and all its descendants, itself first."""
+    children: dict[int, list[int]] = {}
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = file.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        children.setdefault(int(fields[1]), []).append(int(file.parent.name))
+    found = [pid]
+    for one in found:
+        found += children.get(one, [])
+    return found
+
+
 def snapshot(*directories: Path, ignore: Iterable[str] = ()) -> dict[str, str]:
-    """Return everything below the directories: each path with its kind, mode and content."""
+    """Return all paths below the directories, with their kinds, modes and contents."""
     seen: dict[str, str] = {}
     for top in directories:
         for directory, subdirectories, files in os.walk(top):
@@ -323,7 +338,7 @@ def _fingerprint(path: Path) -> str:
 
 
 def two_lines(result: Run) -> tuple[str, str]:
-    """Return what a failed command said: one line what is wrong, one line what to do."""
+    """Return the two lines of a failed command: the error and the hint."""
     lines = result.stderr.splitlines()
     assert len(lines) == 2, f"not two lines:\n{result.stdout}\n{result.stderr}"
     assert all(line.startswith(" * ") and len(line) > 10 for line in lines), result.stderr

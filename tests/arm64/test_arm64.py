@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""arm64-usr on a machine of another architecture: cross compiled, and run by QEMU.
+"""arm64-usr on a machine of another architecture: cross-compiled, and run with QEMU.
 
-The quick tests import Debian's cross C library; the one from end to end builds glibc.
+The quick tests import Debian's cross C library; the end-to-end test builds glibc.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 from elftools.elf.elffile import ELFFile
 from machine import InUse, Machine, Overlay
 
-pytestmark = [pytest.mark.needs_root, pytest.mark.needs_namespaces]
+pytestmark = [pytest.mark.e2e, pytest.mark.needs_root, pytest.mark.needs_namespaces]
 
 BOARD = "arm64-usr"
 
@@ -99,7 +99,7 @@ def test_both_boards_of_a_name_stand_side_by_side(imported: InUse) -> None:
     assert machines["arm64-usr"][::2] == ["aarch64-cros-linux-gnu", "arm64"]
     assert machines["amd64-usr"][::2] == ["x86_64-cros-linux-gnu", "amd64"]
     assert machines["arm64-usr"][1] != machines["amd64-usr"][1]
-    # The short name is the first one's; removing the other leaves it alone.
+    # The short name belongs to the first prefix; removing the other does not change it.
     short = machine.bin / "emerge-prefix-far"
     assert short.resolve().name == f"emerge-prefix-far-{BOARD}"
     listed = json.loads(machine.fp("list", "--json").stdout)
@@ -110,11 +110,10 @@ def test_both_boards_of_a_name_stand_side_by_side(imported: InUse) -> None:
     assert machine.fp("run", "far", "--", "testarm").stdout == "aarch64\n"
 
 
-@pytest.mark.e2e
 @pytest.mark.network
 @pytest.mark.timeout(5400)
 def test_from_source_to_an_image(machine: Machine) -> None:
-    """glibc, grep and bzip2 by the cross compiler; verified, run, and made into an image."""
+    """Cross-compile glibc, grep and bzip2; verify and run them, and make an image."""
     prefix = machine.setup("farsrc", "--bootstrap=source", f"--board={BOARD}")
     prefix.install("sys-apps/grep", "app-arch/bzip2")
     loader = f"{prefix.eprefix}/lib/ld-linux-aarch64.so.1"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Containers of both layouts, and of the real trees where those are named."""
+"""Containers of both layouts, and of the real trees if they are given."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sdk_container import LAYOUTS, Container, write_scripts
 
 @pytest.fixture(scope="session")
 def make_container(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Container]:
-    """Return what makes an empty container with a checkout of a layout."""
+    """Return a function that creates an empty container with a checkout of a layout."""
 
     def make(layout: str) -> Container:
         container = Container(tmp_path_factory.mktemp("sdk"))
@@ -25,7 +25,7 @@ def make_container(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], 
 
 @pytest.fixture(scope="session")
 def containers(make_container: Callable[[str], Container]) -> Callable[[str], Container]:
-    """Return what gives the furnished container of a layout, made once."""
+    """Return a function that returns the furnished container of a layout, created once."""
     made: dict[str, Container] = {}
 
     def get(layout: str) -> Container:
@@ -38,13 +38,13 @@ def containers(make_container: Callable[[str], Container]) -> Callable[[str], Co
 
 @pytest.fixture(params=list(LAYOUTS))
 def container(request: pytest.FixtureRequest, containers: Callable[[str], Container]) -> Container:
-    """A furnished container, in either layout."""
+    """A furnished container in each layout."""
     return containers(request.param)
 
 
 @pytest.fixture
 def any_container(containers: Callable[[str], Container]) -> Container:
-    """A furnished container, whichever layout."""
+    """A furnished container in one layout."""
     return containers("repos")
 
 
@@ -52,7 +52,7 @@ def any_container(containers: Callable[[str], Container]) -> Container:
 def real_container(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Container:
-    """A container with a real checkout, which stays as it is."""
+    """A container with a real checkout, which does not change."""
     tree: Path = request.param
     layout = "repos" if (tree / main_repository("repos")).is_dir() else "third_party"
     return furnish(Container(tmp_path_factory.mktemp("real"), real_scripts=tree), layout)

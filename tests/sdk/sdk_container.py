@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The Flatcar SDK container, laid out on this machine in a mount namespace.
+"""The Flatcar SDK container, imitated on this machine in a mount namespace.
 
-All that it consists of lies below one directory: the scripts checkout at
-``/mnt/host/source/src/scripts``, cross toolchains under ``/usr/<chost>``, board roots under
-``/build``, the user ``sdk`` with sudo. The rest is this machine's own, read only. Each
-command runs in a mount namespace of its own, whose root is put together for it.
+All its parts are below one directory: the scripts checkout at
+``/mnt/host/source/src/scripts``, cross toolchains in ``/usr/<chost>``, board roots in
+``/build``, and the user ``sdk`` with sudo. The other files are this machine's own, read-only.
+Each command runs in a separate mount namespace with such a root.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 SCRIPTS = Path("/mnt/host/source/src/scripts")
 
 SDK_UID = 4242
-"""High enough for no machine's user to have it."""
+"""A user ID that no machine uses."""
 
 Run = subprocess.CompletedProcess[str]
 
@@ -79,14 +79,14 @@ cd /
 unset REAL_SCRIPTS SHARED
 exec "$@"
 """
-"""Puts the root together and runs what follows the container's directory."""
+"""A script that mounts the root and runs the words after the container's directory."""
 
 
 @dataclass
 class Container:
     """An SDK container below ``base``.
 
-    ``real_scripts`` is a checkout to use as it is; what is written into it lands beside it.
+    ``real_scripts`` is a checkout that does not change; an overlay holds the written files.
     """
 
     base: Path
@@ -105,7 +105,7 @@ class Container:
 
     @property
     def scripts(self) -> Path:
-        """The checkout, as this machine sees it."""
+        """The path of the checkout on this machine."""
         return self.base / "mnt/host/source/src/scripts"
 
     @property
@@ -118,12 +118,12 @@ class Container:
 
     @property
     def sudo_calls(self) -> int:
-        """How often sudo was called."""
+        """The number of sudo calls."""
         log = self.sudo_log
         return log.read_text().count("COMMAND=") if log.exists() else 0
 
     def here(self, path: str | Path) -> Path:
-        """Return where a path of the container lies on this machine."""
+        """Return the path on this machine of a path in the container."""
         text = os.fspath(path)
         if text.startswith("/usr/local/bin"):
             return self.base / "bin" / text.removeprefix("/usr/local/bin").lstrip("/")
@@ -144,7 +144,7 @@ class Container:
         cwd: str | None = None,
         timeout: float | None = None,
     ) -> Run:
-        """Run a command in the container to its end; stdout and stderr are kept apart."""
+        """Run a command in the container to its end; return stdout and stderr separately."""
         words = [os.fspath(word) for word in argv]
         if cwd:
             words = ["env", f"--chdir={cwd}", *words]
@@ -200,9 +200,9 @@ class Container:
 
 
 def _hidden(*places: str | Path) -> list[str]:
-    """Return those below directories of which the container has its own.
+    """Return the directories of which the container has its own.
 
-    Root's home is one: no other user may enter it, and the SDK's has to.
+    root's home is one of them: other users cannot enter the machine's, but the SDK's user must.
     """
     own = (Path("/root"), Path("/var"))
     return [os.fspath(place) for place in places if set(own) & set(Path(place).parents)]
@@ -262,12 +262,12 @@ LAYOUTS: Mapping[str, tuple[str, Mapping[str, tuple[str, str]]]] = {
         },
     ),
 }
-"""Each layout's directory, and for each repository that comes along its directory and its
+"""Each layout's directory, and for each included repository its directory and its
 ``repo_name`` there."""
 
 
 def write_scripts(scripts: Path, layout: str) -> None:
-    """Lay the repositories of this project out as a checkout of that layout has them."""
+    """Copy the repositories of this project into the layout of a checkout."""
     place, names = LAYOUTS[layout]
     main = names["gentoo-subset"][1]
     for own, (directory, name) in names.items():
@@ -301,7 +301,7 @@ BINUTILS = (
 
 
 def add_sdk_toolchain(container: Container, board: Board) -> Path:
-    """Put ``<chost>-gcc`` and its sysroot ``/usr/<chost>`` into the container; return that."""
+    """Install ``<chost>-gcc`` and its sysroot ``/usr/<chost>``; return the sysroot."""
     programs = container.base / "layer/usr/bin"
     programs.mkdir(parents=True, exist_ok=True)
     triplet = board.host_triplets[0]
@@ -322,9 +322,9 @@ def add_sdk_toolchain(container: Container, board: Board) -> Path:
 
 
 def add_board(container: Container, board: Board, *, cflags: str, profile: str) -> Path:
-    """Put the board's root ``/build/<board>`` into the container; return it.
+    """Create the board's root ``/build/<board>`` in the container; return it.
 
-    ``profile`` is where the container sees the profile of the board's configuration.
+    ``profile`` is the path in the container of the board's profile.
     """
     root = container.base / "build" / board.name
     fill_sysroot(root, board)
@@ -340,7 +340,7 @@ def add_board(container: Container, board: Board, *, cflags: str, profile: str) 
 
 
 def fill_sysroot(sysroot: Path, board: Board) -> None:
-    """Fill a sysroot with this machine's C library for the board, where SDK sysroots have it."""
+    """Copy this machine's C library for the board into a sysroot, with the SDK's paths."""
     if (sysroot / "usr/include").is_dir():
         return
     libdir, usr = sysroot / board.libdir, sysroot / "usr"
@@ -361,7 +361,7 @@ def fill_sysroot(sysroot: Path, board: Board) -> None:
     wanted = [*headers, *_libc_files(board)]
     for path in wanted:
         if (path.parent in libraries and path.suffix in (".o", ".a", ".so")) or ".so." in path.name:
-            # Links for linking and archives below /usr, the libraries themselves beside /.
+            # Links for the linker and archives go below /usr, the libraries themselves to /lib64.
             _copy(path, (libdir if ".so." in path.name else usr / board.libdir) / path.name)
     _relative_scripts(usr / board.libdir)
     loader = sysroot / board.loader
@@ -369,7 +369,7 @@ def fill_sysroot(sysroot: Path, board: Board) -> None:
     if not loader.exists():
         loader.symlink_to(os.path.relpath(libdir / loader.name, loader.parent))
     for link in (usr / board.libdir).glob("*.so"):
-        # What was a link to a library two directories away is one to its new place.
+        # A link to a library two directories away must name its new location.
         if link.is_symlink():
             name = os.path.basename(os.readlink(link))
             link.unlink()
@@ -386,7 +386,7 @@ def _files_of(package: str) -> list[Path]:
     listed = subprocess.run(
         ["dpkg-query", "--listfiles", package], capture_output=True, text=True, check=True
     ).stdout
-    # /lib is a link to usr/lib on this machine, whatever the package says.
+    # On this machine, /lib is a link to usr/lib, even if the package contains /lib.
     return [Path(os.path.realpath(Path(p).parent)) / Path(p).name for p in listed.split("\n") if p]
 
 
@@ -398,7 +398,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _relative_scripts(directory: Path) -> None:
-    """Take directories out of linker scripts: ld puts its sysroot before none of these."""
+    """Remove directories from linker scripts; ld does not prepend its sysroot to these."""
     for script in directory.glob("*.so"):
         if script.is_symlink():
             continue
@@ -417,12 +417,11 @@ def _relative_scripts(directory: Path) -> None:
 def add_portage(
     container: Container, *, profile: str, provided: str, repositories: Mapping[str, str]
 ) -> str:
-    """Make the container a Gentoo machine with a Portage of its own; return its Python.
+    """Make the container a Gentoo machine with its own Portage; return its Python.
 
-    The tests' Portage, but installed as a distribution installs it, with a configuration
-    in /etc/portage, as ``update_chroot`` writes it, and an empty database of installed
-    packages; ``provided`` stands in for what that would hold. ``repositories`` are names with
-    locations, the main one first.
+    It is the tests' Portage, installed as in a distribution, with a configuration in
+    /etc/portage like that of ``update_chroot`` and an empty VDB. ``provided`` replaces the
+    contents of the VDB. ``repositories`` are names with locations, the main one first.
     """
     usr, etc = container.base / "layer/usr", container.base / "layer/etc/portage"
     modules = usr / "lib/python3/dist-packages"

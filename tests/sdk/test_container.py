@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Setting prefixes up in the SDK container: what is found there, chosen, written, by whom."""
+"""Set prefixes up in the SDK container: detection, choices, written files, users."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def make_conf(container: Container, name: str, kind: str, board: str = "amd64-us
 
 
 class TestDoctor:
-    """It lists what was found, what is missing and what to do."""
+    """It lists what it found, what is missing, and the next step."""
 
     def test_it_recognises_the_container_and_its_user(self, container: Container) -> None:
         said = container.fp("doctor")
@@ -75,7 +75,7 @@ class TestDoctor:
     def test_each_toolchain_that_is_missing_is_listed_with_what_to_do(
         self, make_container: Make
     ) -> None:
-        """Also where another works: nobody would know that the better one is gone."""
+        """It reports a missing toolchain even if another works; otherwise it would not be noticed."""
         container = make_container("repos")
         sysroot = add_sdk_toolchain(container, BOARDS["amd64-usr"])
         checks = {c["name"]: c for c in json.loads(container.fp("doctor", "--json").stdout)}
@@ -130,7 +130,7 @@ class TestDoctor:
         lines = said.stdout.splitlines()
         number = next(n for n, line in enumerate(lines) if line.startswith("MISSING repositories"))
         assert "no repository named" in lines[number]
-        assert "--scripts_dir" in lines[number + 1]
+        assert "--scripts-dir" in lines[number + 1]
 
 
 class TestSetup:
@@ -175,14 +175,15 @@ class TestSetup:
         assert (written["username"], written["groupname"]) == ("sdk", "portage")
         assert any_container.here("/usr/local/bin/emerge-prefix-places").exists()
 
+    @pytest.mark.e2e
     @pytest.mark.parametrize(
         ("layout", "kind"),
-        [("repos", "board"), pytest.param("third_party", "sdk", marks=pytest.mark.e2e)],
+        [("repos", "board"), ("third_party", "sdk")],
     )
     def test_an_imported_prefix_builds_and_runs(
         self, containers: Make, layout: str, kind: str
     ) -> None:
-        """As the user ``sdk``, whose the build is, too."""
+        """The user ``sdk`` runs it, and also owns the build."""
         container, name = containers(layout), f"works-{kind}"
         overlay = write_overlay(container)
         container.setup(
@@ -199,7 +200,7 @@ class TestSetup:
 
 
 def write_overlay(container: Container) -> str:
-    """Write an overlay with a program in C; return where the container sees it."""
+    """Write an overlay with a program in C; return its path in the container."""
     place = "mnt/host/source/overlay"
     names = LAYOUTS["repos" if (container.scripts / "repos").is_dir() else "third_party"][1]
     files = {
@@ -256,7 +257,7 @@ src_install() {
 
 
 class TestToolchains:
-    """Which one is used, and what is written of it."""
+    """The choice of the toolchain, and its record."""
 
     @pytest.mark.parametrize("board", BOARDS)
     @pytest.mark.parametrize(
@@ -338,7 +339,7 @@ class TestToolchains:
         elif fault == "other-abi":
             _answer(gcc, "-print-multi-os-directory", "echo ../libx32")
         elif fault == "other-loader":
-            # The name of the board's is in the program, but not as that of its loader.
+            # The program contains the name of the board's loader, but not as its own loader.
             name = "ld-linux-x86-64.so.2"
             _answer(gcc, "-o", f'exec cc -Wl,-rpath,/{name} -Wl,-dynamic-linker=/x/ld.so "$@"')
         elif fault == "no-c++":
@@ -362,8 +363,9 @@ OWN_LIBRARY = 'const char board[] = "the library of the board";\n'
 
 
 class TestWhatTheBoardHas:
-    """Headers, C library and gcc's runtime are the board's, not those of the SDK."""
+    """Headers, C library and gcc's runtime come from the board, not from the SDK."""
 
+    @pytest.mark.e2e
     def test_it_comes_into_the_prefix(self, make_container: Make) -> None:
         container = furnish(make_container("repos"), "repos")
         board = container.base / "build/amd64-usr"
@@ -374,7 +376,7 @@ class TestWhatTheBoardHas:
         ).stdout.strip()
         gcc = board / "usr/lib/gcc/x86_64-cros-linux-gnu"
         for name, places in {
-            # gcc finds one of its own for both; older ones are of no use.
+            # gcc finds its own version for both; older versions are not used.
             "libatomic.so.1": [gcc / version],
             "libquadmath.so.0": [gcc / "1", gcc / "99"],
             "libutil.so.1": [board / "lib64"],
@@ -395,19 +397,19 @@ class TestWhatTheBoardHas:
             "usr/lib64/libquadmath.so.0",
         ):
             assert b"the library of the board" in (staging / name).read_bytes(), name
-        # What the board has not got is the compiler's.
+        # The compiler provides files that the board lacks.
         assert (staging / "usr/lib64/libstdc++.so.6").exists()
 
 
 def _answer(compiler: Path, option: str, command: str) -> None:
-    """Let a compiler do something else where it is called with an option."""
+    """Make a compiler run other commands for a certain option."""
     text = compiler.read_text()
     case = f'for word; do\n\t[ "${{word}}" != {option} ] || {{ {command}; exit; }}\ndone\n'
     compiler.write_text(text.replace("sysroot=", f"{case}sysroot=", 1))
 
 
 def places(container: Container) -> list[str]:
-    """Return all that is below the places where prefixes are made."""
+    """Return all files below the directories of prefixes."""
     return sorted(
         os.path.join(directory, name)
         for top in ("build", "bin", "mnt/host/source/src/scripts/__prefix__")
@@ -417,7 +419,7 @@ def places(container: Container) -> list[str]:
 
 
 class TestOrdinaryUser:
-    """The user ``sdk``: one sudo, and files as the SDK's are."""
+    """The user ``sdk``: one sudo call, and files with the SDK's owner."""
 
     def test_setting_up_takes_one_sudo_and_leaves_the_files_roots(
         self, make_container: Make
@@ -496,7 +498,7 @@ class TestOrdinaryUser:
 
 
 class TestWhatTheCheckoutSays:
-    """Its skeleton, and what it leaves out of Gentoo."""
+    """The skeleton, and the packages that the checkout leaves out of Gentoo."""
 
     @pytest.mark.parametrize(
         "place",
@@ -508,7 +510,7 @@ class TestWhatTheCheckoutSays:
         container = make_container("third_party")
         masks = container.scripts / "sdk_container/src/third_party" / place / "package.mask"
         masks.mkdir(parents=True)
-        # The main repository's name of another generation.
+        # An old name of the main repository.
         (masks / "x").write_text("sys-apps/grep::gentoo-subset\n")
         container.setup("--bootstrap=none", "masked", "/usr/local/masked")
         wrapper = "/usr/local/bin/portageq-prefix-masked"
@@ -559,7 +561,7 @@ class TestWhatTheCheckoutSays:
     def test_what_a_prefix_needs_and_the_checkout_leaves_out_is_not_said_to_be_there(
         self, make_container: Make
     ) -> None:
-        """An image of the system may do without it; an application would break."""
+        """A system image may lack the package, but an application would fail."""
         container = make_container("repos")
         base = container.scripts / "repos/flatcar-overlay/profiles/coreos/base"
         base.mkdir(parents=True)
@@ -586,6 +588,6 @@ class TestWhatTheCheckoutSays:
         wrapper = "/usr/local/bin/emerge-prefix-less"
         said = container.ok(wrapper, "--stage", "--pretend", "--emptytree", "@system")
         assert "mailbase" not in said.stdout + said.stderr
-        # What the checkout has is built, whatever is said of it.
+        # The checkout has this package, so it is built although it is declared as provided.
         said = container.ok(wrapper, "--stage", "--pretend", "sys-apps/grep")
         assert "sys-apps/grep-3" in said.stdout

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Further overlays of a prefix: given at first, added and removed later, ordered, checked."""
+"""Further overlays of a prefix: at set-up, added and removed later, priorities, checks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.needs_root
 
 @pytest.fixture
 def first(machine: Machine) -> Overlay:
-    """Has a grep of the same version as the checkout's."""
+    """An overlay with the same version of grep as the checkout."""
     overlay = Overlay(machine.base / "first", "first")
     overlay.ebuild("sys-apps/grep-3.8")
     return overlay
@@ -31,7 +31,7 @@ def second(machine: Machine) -> Overlay:
 
 
 def plan(prefix: InUse, atom: str = "sys-apps/grep") -> str:
-    """Return the repository from which a package would be built."""
+    """Return the repository of the package that Portage would build."""
     said = prefix.machine.ok(
         prefix.wrapper("emerge"), "--stage", "--pretend", "--nodeps", "--verbose", atom
     )
@@ -75,7 +75,7 @@ def test_they_can_be_added_and_removed_while_the_prefix_lives(
 def test_two_who_change_them_at_the_same_time_lose_nothing(
     machine: Machine, first: Overlay, second: Overlay
 ) -> None:
-    """Each has read the record before the other has written it."""
+    """Both processes read the record before either writes it."""
     prefix = machine.setup("o")
     one, other = (record.read(prefix.staging_dir) for _ in range(2))
     with pytest.MonkeyPatch.context() as patch:
@@ -133,7 +133,7 @@ def test_what_cannot_be_an_overlay_is_refused_and_nothing_changes(
 def configuration(prefix: InUse) -> list[str]:
     paths = (prefix.config("staging"), prefix.config("final"))
     record = prefix.staging_dir / "flatcar-prefix.json"
-    return [*((p / "repos.conf").read_text() for p in paths), record.read_text()]
+    return [*((p / "repos.conf/00-flatcar-prefix").read_text() for p in paths), record.read_text()]
 
 
 def test_removing_one_that_others_need_or_that_is_not_there_is_refused(

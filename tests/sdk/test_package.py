@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""app-portage/flatcar-prefix, by which the SDK installs this project, installed in a root."""
+"""app-portage/flatcar-prefix, the SDK's package of this project, installed in a root."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from machine import CHECKOUT, InUse, Machine, Overlay
 
-pytestmark = pytest.mark.needs_root
+pytestmark = [pytest.mark.e2e, pytest.mark.needs_root]
 
 PACKAGE = "app-portage/flatcar-prefix"
 
@@ -27,14 +27,14 @@ OF_THE_SDK = (
     "sys-apps/util-linux-2.39",
     "sys-fs/squashfs-tools-4.6",
 )
-"""What it needs and a checkout of the SDK has: all of it, by test_real_trees.py."""
+"""Its dependencies that the SDK's checkout has; test_real_trees.py checks all of them."""
 
 
 @pytest.fixture(scope="module")
 def installed(shared_machine: Machine) -> InUse:
-    """A root in which it is installed; of what it needs, the tests' own Python has all.
+    """A root with the package; the tests' own Python has all its dependencies.
 
-    Packages stand in for that, so that Portage finds by itself all that is asked for.
+    Stand-in packages represent them, so that Portage finds all dependencies.
     """
     pytest.importorskip("setuptools", reason="the ebuild's BDEPEND, which this Python lacks")
     overlay = Overlay(shared_machine.base / "of-the-sdk", "of-the-sdk")
@@ -46,7 +46,7 @@ def installed(shared_machine: Machine) -> InUse:
         env={
             "FLATCAR_PREFIX_SOURCE": str(CHECKOUT),
             "FLATCAR_PREFIX_HOST_PYTHON": sys.executable,
-            "FLATCAR_PREFIX_QA": "off",  # a root of the SDK is no prefix
+            "FLATCAR_PREFIX_QA": "off",  # a root of the SDK is not a prefix
         },
     )  # fmt: skip
     return prefix
@@ -65,8 +65,9 @@ def test_all_of_it_is_there_and_nothing_of_the_checkouts_rubbish(installed: InUs
     there = {str(p.relative_to(package)) for p in package.rglob("*.py")}
     assert own <= there
     data = {p.name for p in (package / "_data").iterdir()}
-    assert {"repos", "wrappers", "eclass-helpers"} <= data
-    for top in ("repos", "wrappers", "eclass-helpers"):
+    tops = {"repos", "wrappers", "eclass-helpers", "completion", "docs"}
+    assert data == tops
+    for top in tops:
         wanted = {
             str(p.relative_to(CHECKOUT / top))
             for p in (CHECKOUT / top).rglob("*")
@@ -81,7 +82,7 @@ def test_all_of_it_is_there_and_nothing_of_the_checkouts_rubbish(installed: InUs
 
 
 def test_what_is_installed_works_by_itself(installed: InUse, machine: Machine) -> None:
-    """With the tests' Portage and Python, and with nothing of the checkout."""
+    """It runs with the tests' Portage and Python, and without files of the checkout."""
     shutil.rmtree(machine.scripts)
     code = (
         "import sys; sys.path.insert(0, sys.argv.pop(1)); import flatcar_prefix.cli.main as cli;"
@@ -107,13 +108,15 @@ def test_what_is_installed_works_by_itself(installed: InUse, machine: Machine) -
 
 
 def test_what_it_needs_is_what_the_program_imports(installed: InUse) -> None:
-    """And what stands in here is no more than that."""
+    """The stand-ins are exactly these dependencies."""
     rdepend = (installed.staging / f"var/db/pkg/{PACKAGE}-0.1.0/RDEPEND").read_text()
     needed = {atom.strip("<>=").split(":")[0] for atom in rdepend.split()}
     known = {cpv.rpartition("-")[0] for cpv in OF_THE_SDK} - {"dev-python/setuptools"}
     assert {re.sub(r"-[0-9].*", "", atom) for atom in needed} == known
     said = requires("flatcar-prefix") or []
-    wanted = {re.split("[^a-z]", line)[0] for line in said if "extra ==" not in line}
+    # The SDK has a Python that contains tomllib, so it needs no tomli.
+    said = [line for line in said if "extra ==" not in line and "python_version" not in line]
+    wanted = {re.split("[^a-z]", line)[0] for line in said}
     assert wanted == {"portage", *(cp.split("/")[1] for cp in known if "dev-python" in cp)}
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Portage of other versions than this one; see tests/portage-versions for real ones."""
+"""Other versions of Portage; tests/portage-versions uses real ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FAKED = (
 
 
 def setup_with(machine: Machine, version: str) -> Run:
-    """Set a prefix up with a Portage that says it has another version."""
+    """Set a prefix up with a Portage that reports another version."""
     args = (f"--scripts_dir={machine.scripts}", "--bootstrap=none", "new", "/usr/local/new")
     return machine.run(sys.executable, "-c", FAKED, version, *args)
 

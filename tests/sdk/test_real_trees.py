@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Checkouts of flatcar/scripts as they are, in the container.
+"""Unmodified checkouts of flatcar/scripts in the container.
 
-``FLATCAR_PREFIX_TEST_SCRIPTS=DIR:... ./run-tests -m e2e tests/sdk/test_real_trees.py``; the
-tarball of bzip2 is fetched.
+``FLATCAR_PREFIX_TEST_SCRIPTS=DIR:... ./run-tests -m e2e tests/sdk/test_real_trees.py`` runs them,
+and fetches the tarball of bzip2.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ import shutil
 import sys
 
 import pytest
-from furnishing import REAL_TREES, main_repository, system_python
+from furnishing import REAL_TREES, machine_provides, main_repository, system_python
 from machine import CHECKOUT, Overlay
 from sdk_container import LAYOUTS, SCRIPTS, Container, add_portage
 
 from flatcar_prefix.boards import BOARDS
-from flatcar_prefix.config import build_host
 
 pytestmark = [
     pytest.mark.needs_root,
@@ -30,7 +29,7 @@ pytestmark = [
 PACKAGE = "app-portage/flatcar-prefix"
 
 STAGE = {"sys-apps/systemd": "255", "sys-apps/util-linux": "2.39.3"}
-"""What an SDK has from its beginning, and which need each other to be built."""
+"""Packages of every SDK, which need each other to be built."""
 
 COMPLAINTS = re.compile(r"^(?:!!!|WARNING|Traceback).*", re.MULTILINE)
 
@@ -74,8 +73,8 @@ def test_it_resolves(real_container: Container, board: str, wanted: str) -> None
 def real_sdk(real_container: Container, tmp_path_factory: pytest.TempPathFactory) -> Container:
     """The checkout in an SDK with a Portage of its own and the checkout's SDK profile.
 
-    This program's package is in an overlay. Of the packages that a build needs the machine's
-    own programs stand for those that they are.
+    This program's package is in an overlay. The machine's own programs provide the build
+    dependencies that they correspond to.
     """
     if system_python() != str(sys.version_info[:2]):
         pytest.skip("the machine's own Python is another than that of the tests")
@@ -93,9 +92,7 @@ def real_sdk(real_container: Container, tmp_path_factory: pytest.TempPathFactory
     add_portage(
         container,
         profile=f"{here['flatcar-overlay']}/profiles/coreos/amd64/sdk",
-        provided=build_host.package_provided(
-            STAGE | {k: v for k, v in build_host.provided().items() if not k.startswith("prefix/")}
-        ),
+        provided="".join(f"{k}-{v}\n" for k, v in STAGE.items()) + machine_provides(),
         repositories={
             **{names[r][1]: here[r] for r in ("gentoo-subset", "flatcar-overlay")},
             "programs": "/mnt/host/source/programs",
@@ -127,11 +124,11 @@ def test_an_unmodified_package_is_built_installed_and_runs(
     assert said.stdout == "portable\n"
     report = real_container.fp("verify", kind).stdout
     errors = set(re.findall(r"error: (\S+)", report))
-    # Its scripts are for a shell that nobody has asked into this prefix.
+    # Its scripts need a shell, which is not in this prefix.
     assert errors <= {"script-interpreter"}, report
     assert (
         real_container.scripts.exists()
         and not (
             real_container.real_scripts / "__prefix__"  # type: ignore[operator]
         ).exists()
-    ), f"{SCRIPTS} is to stay as it is"
+    ), f"{SCRIPTS} must not change"
