@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The part of the build that needs code: the data directories. The rest is in pyproject.toml."""
+"""Install the data directories and generate the manual pages; pyproject.toml has the rest."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
-DATA = ("repos", "wrappers", "eclass-helpers", "completion")
+DATA = ("repos", "wrappers", "eclass-helpers", "completion", "docs")
 
 
 class BuildWithData(build_py):
-    """Copy the data directories beside the code that reads them.
+    """Copy the data directories next to the code that reads them, and write the manual pages.
 
-    As packages they would lose every directory with a dot in its name.
+    setuptools would omit directories with a dot in their name from packages.
     """
 
     def run(self) -> None:
@@ -26,4 +28,21 @@ class BuildWithData(build_py):
             shutil.copytree(HERE / name, target, symlinks=True, ignore=ignored)
 
 
-setup(cmdclass={"build_py": BuildWithData})
+def manual_pages() -> list[tuple[str, list[str]]]:
+    """Write the manual pages and return where they are installed, as data_files.
+
+    A separate interpreter keeps the program's modules out of the build.
+    """
+    target = Path("build", "man")
+    command = [sys.executable, HERE / "man/generate.py", target]
+    written = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+    sections = sorted({path[-1] for path in written})
+    return [(f"share/man/man{s}", [p for p in written if p.endswith(s)]) for s in sections]
+
+
+# An editable installation has no data files.
+building = any(word.startswith(("bdist", "build", "install")) for word in sys.argv)
+setup(
+    cmdclass={"build_py": BuildWithData},
+    data_files=manual_pages() if building else [],
+)

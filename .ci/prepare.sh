@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # shellcheck shell=bash
-# Installs what this project needs, where it is missing. Sourced by ../quickstart,
-# ../run-tests and run; nothing happens until a function is called.
+# Functions that install the missing requirements of this project. ../quickstart,
+# ../run-tests and run source this file.
 
 TOP=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 VENV=${TOP}/.venv
 
-# A program, and the Debian package that has it.
-# shellcheck disable=SC2034  # used by those who source this
-BUILD_PROGRAMS=(
-	gcc:gcc g++:g++ make:make ld:binutils patch:patch file:file gawk:gawk bison:bison
-	m4:m4 perl:perl xz:xz-utils bzip2:bzip2 pkg-config:pkg-config bwrap:bubblewrap
-	mksquashfs:squashfs-tools setpriv:util-linux scanelf:pax-utils tic:ncurses-bin
+# Each entry is a program and its Debian package. doctor and setup_prefix read the same file.
+# shellcheck disable=SC2034  # the scripts that source this file use it
+mapfile -t BUILD_PROGRAMS < <(
+	awk '!/^#/ { print $1 ":" $2 }' "${TOP}/flatcar_prefix/system/build-programs"
 )
 # shellcheck disable=SC2034
 TEST_PROGRAMS=(
@@ -20,7 +18,10 @@ TEST_PROGRAMS=(
 	aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu aarch64-linux-gnu-g++:g++-aarch64-linux-gnu
 	debootstrap:debootstrap busybox:busybox-static sudo:sudo shellcheck:shellcheck
 	git:git cmake:cmake clang:clang strace:strace meson:meson ninja:ninja-build
-	autoconf:autoconf gdb:gdb
+	openssl:openssl sfdisk:fdisk veritysetup:cryptsetup-bin systemd-dissect:systemd-container
+	qemu-system-x86_64:qemu-system-x86 gpg:gpg gpgv:gpgv gpg-agent:gpg-agent
+	autoconf:autoconf gdb:gdb groff:groff-base zsh:zsh fish:fish ccache:ccache distccd:distcc
+	chromium-headless-shell:chromium-headless-shell
 )
 
 say() {
@@ -31,21 +32,21 @@ say() {
 	fi
 }
 
-# Says what is wrong and what to do, and stops.
+# Prints the problem and a hint, and exits.
 stop() {
 	printf ' * %s\n * %s\n' "$1" "$2" >&2
 	exit 1
 }
 
-# Runs a command that takes a while, its output in a log, and shows that it is alive:
-#   with_progress <what it does> <log> <command> [argument ...]
+# Runs a slow command with its output in a log, and shows progress:
+#   with_progress <description> <log> <command> [argument ...]
 with_progress() {
 	local what=$1 log=$2 started=${SECONDS} code=0 child
 	shift 2
 	say "${what}; log: ${log}"
 	"$@" >"${log}" 2>&1 &
 	child=$!
-	# The shell has told it to ignore what comes from the keyboard.
+	# A background child of a shell ignores SIGINT from the terminal, so end it here.
 	trap 'kill "${child}" 2>/dev/null || :; exit 130' INT TERM
 	while kill -0 "${child}" 2>/dev/null; do
 		alive "${what}" $((SECONDS - started))
@@ -57,7 +58,7 @@ with_progress() {
 	return "${code}"
 }
 
-# On a terminal in a line that changes, else every half minute.
+# Updates a line on a terminal; elsewhere, prints a line every half minute.
 alive() {
 	if [[ -t 1 ]]; then
 		printf '\r\033[K   %s, %d s' "$1" "$2"
@@ -66,7 +67,7 @@ alive() {
 	fi
 }
 
-# Prints the packages of those programs that are not here.
+# Prints the packages of the programs that are not installed.
 missing_packages() {
 	local entry path=${PATH}:/usr/local/sbin:/usr/sbin:/sbin
 	for entry in "$@"; do
@@ -74,7 +75,7 @@ missing_packages() {
 	done
 }
 
-# Installs the packages of the programs given, and those for which a file is missing.
+# Installs the packages of the given programs, and those of missing files.
 install_packages() {
 	local -a packages
 	mapfile -t packages < <(missing_packages "$@")
@@ -84,13 +85,13 @@ install_packages() {
 	((${#packages[@]})) || return 0
 
 	command -v apt-get >/dev/null || stop \
-		"these are missing, and there is no apt-get to install them: ${packages[*]}" \
-		"Install them by this system's package manager, then run this again."
+		"packages are missing, and apt-get is not available: ${packages[*]}" \
+		"Install them with this system's package manager, then run this again."
 	[[ ${EUID} == 0 ]] || stop \
-		"these packages are missing: ${packages[*]}" \
-		"As root: apt-get install ${packages[*]}; then run this again."
+		"packages are missing: ${packages[*]}" \
+		"Run as root: apt-get install ${packages[*]}; then run this again."
 	with_progress "installing ${packages[*]}" "${TOP}/.apt.log" apt_install "${packages[@]}" || stop \
-		"apt-get could not install ${packages[*]}" "See ${TOP}/.apt.log."
+		"apt-get could not install ${packages[*]}" "Read ${TOP}/.apt.log."
 }
 
 apt_install() {
@@ -98,8 +99,8 @@ apt_install() {
 		DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends "$@"
 }
 
-# Prints the Python to use: the one that PYTHON names; else the first of those here that is
-# new enough and that every user can reach, since wrappers are for ordinary users, too.
+# Prints the Python to use: the value of PYTHON, or the first one that is new enough and that
+# every user can run, because ordinary users run wrappers, too.
 find_python() {
 	local candidate usable=
 	[[ -z ${PYTHON-} ]] || { printf '%s\n' "${PYTHON}"; return; }
@@ -113,7 +114,7 @@ find_python() {
 
 NEW_ENOUGH='import sys; sys.exit(sys.version_info < (3, 10))'
 
-# Whether a Python and what it is made of can be reached by every user.
+# Succeeds if every user can run a Python: all directories of its path are searchable.
 is_reachable() {
 	local path
 	path=$("$1" -c 'import os, sys; print(os.path.realpath(sys.executable))') || return
@@ -123,24 +124,25 @@ is_reachable() {
 	done
 }
 
-# Makes the virtual environment with this project and extras of its pyproject.toml, such as
-# [test]; does nothing where that was done for these files, with these extras or more.
+# Creates the virtual environment with this project and extras of its pyproject.toml, such as
+# [test]. Does nothing if it is up to date and has at least these extras.
 make_venv() {
 	local extras=$1 python wanted stamp=${VENV}/.flatcar-prefix
 	python=$(find_python)
 	"${python}" -c "${NEW_ENOUGH}" 2>/dev/null || stop \
-		"Python 3.10 or newer is missing" "Install it, or name it: PYTHON=python3.11 $0"
+		"Python 3.10 or newer is missing" "Install it, or choose it: PYTHON=python3.11 $0"
 	wanted="$(cat "${TOP}/setup.py" "${TOP}/pyproject.toml" | cksum) $("${python}" -V) ${extras}"
 	[[ -e ${stamp} && $(<"${stamp}") == "${wanted}"* ]] && return 0
 
-	with_progress "making the virtual environment ${VENV}, with this project and Portage" \
+	with_progress "creating the virtual environment ${VENV}, with this project and Portage" \
 		"${TOP}/.venv.log" fill_venv "${python}" "${extras}" || stop \
-		"the virtual environment could not be made" "See ${TOP}/.venv.log; is there a network?"
+		"creating the virtual environment ${VENV} failed" \
+		"Read ${TOP}/.venv.log, and check the network."
 	printf '%s\n' "${wanted}" >"${stamp}"
 }
 
-# An environment of another Python is replaced, not mixed. In the mode "compat" a path in
-# site-packages leads to the checkout; the default is a finder that every start pays for.
+# Replaces an environment of another Python. In the mode "compat", a path file in site-packages
+# names the checkout; the default mode is an import finder, which slows every start.
 fill_venv() {
 	local -a fresh=()
 	[[ "${VENV}/bin/python3" -ef "$(type -P "$1")" ]] || fresh=(--clear)

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""How long Portage's metadata cache of a tree takes to make, and what it saves.
+"""Measure how long Portage's metadata cache of a tree takes to generate, and what it saves.
 
     benchmarks/bench_depcache.py CHECKOUT [ATOM]
 
-CHECKOUT is a scripts checkout, of either layout; it stays as it is. ATOM (default:
-dev-lang/python) is resolved with its dependencies, with a cold and with a warm cache; the
-cache is made by ``flatcar-prefix regen`` with one and with all processors, and by Portage's
-``egencache``, repository by repository, which here leaves those alone, too.
+CHECKOUT is a scripts checkout in either layout; it does not change. Portage resolves ATOM
+(default: dev-lang/python) with its dependencies, with a cold and with a warm cache.
+``flatcar-prefix regen``, with one and with all processors, and Portage's ``egencache``, for one
+repository after the other, generate the cache.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ class Bench:
         }
 
     def run(self, *argv: str, env: dict[str, str] | None = None) -> float:
-        """Run a command that must succeed; return how many seconds it took."""
+        """Run a command that must succeed; return its duration in seconds."""
         started = time.monotonic()
         done = subprocess.run(
             argv, env={**self.env, **(env or {})}, capture_output=True, text=True, check=False
         )
         if done.returncode:
-            # An ebuild for a newer bash, say, is nothing that another way would read.
+            # No method can read some ebuilds, such as one for a newer bash.
             print(f"   exit code {done.returncode}: {last_line(done)}", file=sys.stderr)
         return time.monotonic() - started
 
@@ -78,7 +78,7 @@ class Bench:
         return dict(line.split(maxsplit=1) for line in said.stdout.splitlines())
 
     def egencache(self, jobs: int) -> float:
-        """Make the caches of all repositories by egencache, one after the other."""
+        """Generate the caches of all repositories with egencache, one after the other."""
         cache = self.base / f"egencache-{jobs}"
         cache.mkdir(exist_ok=True)
         repositories = self.repositories()
@@ -101,7 +101,7 @@ class Bench:
 
 def last_line(done: subprocess.CompletedProcess[str]) -> str:
     lines = (done.stderr or done.stdout).strip().splitlines()
-    return lines[-1] if lines else "it says nothing"
+    return lines[-1] if lines else "no error output"
 
 
 def main(argv: Sequence[str]) -> int:

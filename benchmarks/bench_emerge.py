@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the emerge wrapper costs: nothing, it is hoped.
+"""Measure the cost of the emerge wrapper.
 
     python benchmarks/bench_emerge.py [--prefix NAME] [--pairs N] [--builds N]
 
-1. The repeat of an up-to-date ``emerge-prefix-X --update sys-apps/grep`` against the two
-   bare ``emerge`` calls that it stands for, with the variables of ``show --env``, turn by
-   turn in one run. Goal: a ratio of at most 1.0.
-2. Building ``sys-apps/grep`` through the wrapper against ``./configure && make && make
-   install`` by hand with the same compiler. Goal: at most 1.5.
+1. Compare an up-to-date ``emerge-prefix-X --update sys-apps/grep`` with the two equivalent
+   ``emerge`` calls with the variables of ``show --env``, in turn in one run. Goal: a ratio of
+   at most 1.0.
+2. Compare a build of ``sys-apps/grep`` through the wrapper with ``./configure && make && make
+   install`` by hand and the same compiler. Goal: a ratio of at most 1.5.
 
-Without ``--prefix`` one is set up for it (``--bootstrap=import``) and removed again.
+Without ``--prefix``, the benchmark sets a prefix up (``--bootstrap=import``) and removes it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def run(*argv: str | Path, env: Mapping[str, str] | None = None, cwd: Path | Non
 
 
 def bare_emerge(prefix: fp.Prefix, *args: str) -> None:
-    """Run both halves as a user would by hand."""
+    """Run emerge in both roots, as a user would by hand."""
     for kind in ("staging", "final"):
         emerge = Path(sys.executable).with_name("emerge")
         run(sys.executable, emerge, *args, env=prefix.root(kind).environment())
@@ -71,7 +71,7 @@ def repeats(prefix: fp.Prefix, pairs: int) -> tuple[list[float], list[float]]:
 
 
 def by_hand(prefix: fp.Prefix, tarball: Path, jobs: int) -> float:
-    """Return how long the same takes without Portage."""
+    """Return the duration of the same build without Portage."""
     settings = prefix.staging.settings
     names = (
         "CC",

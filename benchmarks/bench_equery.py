@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How long this equery takes, and gentoolkit's where a checkout of it is given.
+"""Measure this program's equery, and gentoolkit's if a checkout of it is given.
 
     python benchmarks/bench_equery.py [--gentoolkit CHECKOUT] [--fixture DIR] [--runs N]
 
-Both run with the Python that runs this, beside which Portage must be, and in the same view of
-the same prefix (root needed for its mount namespace). First the fixture prefix of the tests,
-then a synthetic VDB of 1,000 packages and 100,000 files. Times are medians in milliseconds, the
-two programs taking turns; "cpu" is what the processors spent, which a busy machine changes
-less; the memory is the highest resident set of the process.
+Both run with this Python, next to which Portage must be installed, in the same view of the same
+prefix; the mount namespace needs root. The first prefix is the fixture of the tests, the second
+a synthetic VDB of 1,000 packages and 100,000 files. Times are medians in milliseconds; the two
+programs take turns. "cpu" is processor time, which depends less on the load of the machine.
+Memory is the peak resident set of the process.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def measure(command: list[str], env: dict[str, str]) -> Cost:
 def compare(
     fixture: Fixture, calls: tuple[list[str], ...], checkout: Path | None, runs: int
 ) -> float:
-    """Prints a line a call; returns the worst ratio, of processor time."""
+    """Print one line per call; return the worst ratio of processor time."""
     worst = 0.0
     base = {**fixture.view_env(), "PATH": os.defpath}
     programs = {"ours": ([sys.executable, "-m", "flatcar_prefix.equery"], str(_TOP))}
@@ -117,7 +117,7 @@ def compare(
         for turn in range(runs + 1):
             for name, (command, path) in programs.items():
                 cost = measure([*command, *call], base | {"PYTHONPATH": path})
-                if turn:  # the first one fills caches
+                if turn:  # the first run fills caches
                     costs[name].append(cost)
         worst = max(worst, _print(call, costs))
     return worst
@@ -149,7 +149,7 @@ def _header(checkout: Path | None) -> None:
 
 
 def _enter_view(fixture: Fixture) -> None:
-    """Mounts the fixture at its EPREFIX, in a namespace that this process has already."""
+    """Mount the fixture at its EPREFIX, in the mount namespace of this process."""
     parent = Path(fixture.eprefix).parent
     place = fixture.base / "view-parent"
     place.mkdir(exist_ok=True)

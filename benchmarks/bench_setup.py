@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How long ``setup_prefix --bootstrap=none`` takes, and how often Portage is loaded for it.
+"""Measure ``setup_prefix --bootstrap=none``, and count how often it loads Portage.
 
     python benchmarks/bench_setup.py [--runs N]
 
-Goals: under 1.5 seconds, and Portage's configuration loaded once a root.
+Goals: under 1.5 seconds, and Portage's configuration loaded once per root.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def arguments(base: Path, name: str) -> list[str]:
 
 
 def seconds(base: Path, name: str) -> float:
-    """Return how long one set-up takes, in a process of its own."""
+    """Return the duration of one set-up in a separate process."""
     code = "import sys; from flatcar_prefix.cli.main import setup_prefix; sys.exit(setup_prefix())"
     command = [sys.executable, "-c", code, *arguments(base, name)]
     began = time.perf_counter()
@@ -60,7 +60,7 @@ def seconds(base: Path, name: str) -> float:
 
 
 def loads(base: Path, name: str) -> dict[str, int]:
-    """Return how many times a configuration was loaded, by EROOT."""
+    """Return the number of loads of a configuration, by EROOT."""
     command = [sys.executable, "-c", COUNTING, *arguments(base, name)]
     done = subprocess.run(
         command, env=environment(base), check=True, stdout=subprocess.DEVNULL,

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
-# How long the sources beneath a portable Python take by ./configure && make && make
-# install with the machine's compiler, one after the other: what dev-lang/python in a
-# prefix is compared with.   python_by_hand.sh [distfiles [jobs]]
+# Measures ./configure && make && make install of Python and the libraries that it needs, one
+# after the other with the machine's compiler, for comparison with dev-lang/python in a prefix.
+#   python_by_hand.sh [distfiles [jobs]]
 set -euo pipefail
 
 DISTDIR=$(realpath -- "${1:-/var/cache/flatcar-prefix/distfiles}")
@@ -29,7 +29,7 @@ by_autoconf() {
 	make install
 }
 
-# Runs a build quietly and prints its seconds: by the clock, then of the processors.
+# Runs a build quietly and prints its elapsed seconds, then its processor seconds.
 measure() {
 	local name=$1 log=${WORK}/$1.log
 	if ! { time "build_${name}" >"${log}" 2>&1; } 2>"${WORK}/time"; then
