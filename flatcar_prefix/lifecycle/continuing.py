@@ -44,11 +44,18 @@ def continued(old: Prefix, asked: Checked) -> tuple[Prefix, Choice]:
     return choice.applied(prefix), choice
 
 
-def is_same(old: Prefix, asked: Checked) -> bool:
-    """Return whether the request is about ``old``: its name, its final root and its C library."""
+def is_same(old: Prefix, asked: Checked, *, bootstrap: str | None = None) -> bool:
+    """Return whether the request is about ``old``: its name, its final root and its C library.
+
+    With ``bootstrap``, compare this kind of C library in place of the requested one.
+    """
     return (old.name, old.eprefix, old.board, old.final_dir, old.bootstrap) == (
-        asked.name, asked.eprefix, asked.board, asked.final_dir, asked.request.bootstrap,
-    )  # fmt: skip
+        asked.name,
+        asked.eprefix,
+        asked.board,
+        asked.final_dir,
+        bootstrap or asked.request.bootstrap,
+    )
 
 
 def is_as_asked(old: Prefix, asked: Checked) -> bool:

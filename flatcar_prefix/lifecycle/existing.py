@@ -136,6 +136,8 @@ def _what_to_do(old: Prefix, asked: Checked) -> str:
     here = _is_among(asked.staging_dir, [old.staging_dir])
     if here and is_same(old, asked) and (change := changing(old, asked)):
         return f"Run {change}, or add --force to recreate it."
+    if here and is_same(old, asked, bootstrap=old.bootstrap):
+        return f"Add --bootstrap={old.bootstrap} to keep it, or --force to recreate it."
     return "Choose another name, or add --force to recreate it."
 
 

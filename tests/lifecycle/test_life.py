@@ -158,6 +158,14 @@ class TestMadeAnew:
         assert "--force" in to_do
         assert snapshot(machine.base, ignore={"cache"}) == before
 
+    def test_another_kind_of_c_library_is_named(self, machine: Machine) -> None:
+        prefix = machine.setup("there")
+        repeated = machine.try_setup("there", prefix.eprefix)
+        assert repeated.returncode == 1
+        to_do = two_lines(repeated)[1]
+        assert "Add --bootstrap=none to keep it, or --force to recreate it." in to_do
+        assert machine.try_setup("--bootstrap=none", "there", prefix.eprefix).returncode == 0
+
     def test_force_recreates_it(self, machine: Machine) -> None:
         prefix = machine.setup("there")
         (prefix.staging_dir / "old").write_text("")
