@@ -153,17 +153,17 @@ def test_the_shortest_path_of_the_page_on_your_own_software(machine: Machine) ->
 @pytest.mark.skipif(not ASKED, reason="FLATCAR_PREFIX_TEST_PYTHON names no prefix with Python")
 @pytest.mark.parametrize("page", ["docs/python.md", "docs/shipping.md"])
 def test_the_pages_that_continue_quickstart(page: str, tmp_path: Path) -> None:
-    if ASKED != "demo":
-        pytest.skip("the prefix of these pages is quickstart's, demo")
+    if ASKED != "my-stuff":
+        pytest.skip("the prefix of these pages is quickstart's, my-stuff")
     (tmp_path / "script.py").write_text("print('from a script')\n")
     programs = Path(sys.executable).parent
     env = {**ENVIRONMENT, "PATH": f"{programs}{os.pathsep}{ENVIRONMENT['PATH']}"}
     run = 0
     for block in blocks(section(page), "sh"):
-        if OF_A_TARGET.search(block) or "/usr/local/demo/" in block:
+        if OF_A_TARGET.search(block) or "/usr/local/my-stuff/" in block:
             continue
         for line in commands(block):
-            if line.startswith("emerge-prefix-demo"):
+            if line.startswith("emerge-prefix-my-stuff"):
                 continue  # quickstart has built it
             done = subprocess.run(
                 ["bash", "-c", line],

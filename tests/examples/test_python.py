@@ -3,7 +3,7 @@
 
 The tests need a prefix with dev-lang/python in final, which takes minutes to build:
 
-    FLATCAR_PREFIX_TEST_PYTHON=demo ./run-tests tests/examples/test_python.py
+    FLATCAR_PREFIX_TEST_PYTHON=my-stuff ./run-tests tests/examples/test_python.py
 
 chooses it by its name or its staging directory.
 """
