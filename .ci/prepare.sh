@@ -20,6 +20,7 @@ TEST_PROGRAMS=(
 	git:git cmake:cmake clang:clang strace:strace meson:meson ninja:ninja-build
 	openssl:openssl sfdisk:fdisk veritysetup:cryptsetup-bin systemd-dissect:systemd-container
 	qemu-system-x86_64:qemu-system-x86 gpg:gpg gpgv:gpgv gpg-agent:gpg-agent
+	/usr/bin/cargo:cargo /usr/bin/go:golang-go sshd:openssh-server nginx:nginx-light rsync:rsync
 	autoconf:autoconf gdb:gdb groff:groff-base zsh:zsh fish:fish ccache:ccache distccd:distcc
 	chromium-headless-shell:chromium-headless-shell
 )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Real software from a recipe: a C project with CMake, a shell script, httpie from PyPI.
+"""Real software from a recipe: a C project with CMake, a shell script, httpie from PyPI, and
+projects of the other build systems.
 
 httpie needs a prefix with dev-lang/python, which takes minutes to build:
 FLATCAR_PREFIX_TEST_PYTHON names it, as for tests/examples/test_python.py.
@@ -87,6 +88,57 @@ def test_a_c_project_and_a_script_become_one_image(machine: Machine) -> None:
     for path in ("usr/bin/ask", "opt/real/usr/bin/greet", "opt/real/bin/dash",
                  "opt/real/usr/lib64/libanswer.so"):  # fmt: skip
         assert f"/{path}\n" in files, path
+
+
+SOURCES: Mapping[str, Mapping[str, str]] = {
+    "cargo": {
+        "Cargo.toml": '[package]\nname = "by-cargo"\nversion = "1.0.0"\nedition = "2021"\n',
+        "Cargo.lock": 'version = 3\n\n[[package]]\nname = "by-cargo"\nversion = "1.0.0"\n',
+        "src/main.rs": 'fn main() { println!("built by cargo"); }\n',
+    },
+    "go": {
+        "go.mod": "module example.org/by-go\n\ngo 1.19\n",
+        "main.go": 'package main\n\nimport "fmt"\n\nfunc main() { fmt.Println("built by go") }\n',
+    },
+    "meson": {
+        "meson.build": "project('by-meson', 'c')\nexecutable('by-meson', 'main.c', install: true)\n",
+        "main.c": '#include <stdio.h>\nint main(void) { puts("built by meson"); return 0; }\n',
+    },
+    "make": {
+        "Makefile": "by-make: main.c\n\t$(CC) $(CFLAGS) $(LDFLAGS) -o $@ main.c\n"
+        "install: by-make\n\tinstall -D by-make $(DESTDIR)$(PREFIX)/bin/by-make\n",
+        "main.c": '#include <stdio.h>\nint main(void) { puts("built by make"); return 0; }\n',
+    },
+}
+"""The files of a small project, by build system."""
+
+
+@pytest.mark.needs_root
+def test_each_build_system_makes_a_program_of_the_prefix(machine: Machine) -> None:
+    place = machine.base / "work"
+    recipe = 'name = "built"\neprefix = "/opt/built"\nbootstrap = "import"\n'
+    recipe += f'scripts-dir = "{machine.scripts}"\n'
+    for system, files in SOURCES.items():
+        for name, text in files.items():
+            (place / system / name).parent.mkdir(parents=True, exist_ok=True)
+            (place / system / name).write_text(text)
+        recipe += f"""
+[[software]]
+name = "by-{system}"
+kind = "source"
+version = "1.0"
+source = "{system}"
+
+[[tests]]
+run = "by-{system}"
+output = "built by {system}"
+"""
+    (place / "recipe.toml").write_text(recipe)
+    # Builds run as another user, who cannot run a cargo in the home directory of root.
+    path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    said = machine.fp("build", "recipe.toml", cwd=place, env={"PATH": path})
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert "4 tests passed" in said.stdout
 
 
 @pytest.mark.network
