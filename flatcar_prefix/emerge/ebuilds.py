@@ -34,13 +34,41 @@ def unknown(portdb: Any, prefix: Prefix, word: str) -> Problem | None:
         "match-all", Atom(word, allow_repo=True)
     ):
         return None
+    key = str(Atom(word, allow_repo=True).cp)
+    if problem := _unseen(portdb, prefix, key):
+        return problem
     repositories = ", ".join(repository.name for repository in prefix.repositories)
-    near = _similar(portdb, str(Atom(word, allow_repo=True).cp))
+    near = _similar(portdb, key)
     return Problem(
         f"no repository has {word} (looked into: {repositories})",
         (f"Did you mean {near}? If not, add" if near else "Add")
         + f" an overlay that has it, or use Flatcar's or Gentoo's tree; see {WHERE_TO_LOOK}.",
     )
+
+
+def _unseen(portdb: Any, prefix: Prefix, key: str) -> Problem | None:
+    """Return the problem if a repository has a directory for ``key`` that Portage does not see.
+
+    Portage ignores categories that no ``profiles/categories`` lists, and ebuilds whose names do not
+    start with the name of their directory, see "Repository layout" in portage(5).
+    """
+    category, name = key.split("/")
+    for repository in prefix.repositories:
+        directory = Path(repository.location, category, name)
+        if not (ebuilds := sorted(directory.glob("*.ebuild"))):
+            continue
+        if category not in portdb.settings.categories:
+            file = Path(repository.location, "profiles", "categories")
+            return Problem(
+                f"{repository.name} has {key}, but no repository lists the category {category}",
+                f"Add the line {category} to {file}.",
+            )
+        if not any(file.name.startswith(f"{name}-") for file in ebuilds):
+            return Problem(
+                f"{ebuilds[0]} is not an ebuild of {key}: its name is not {name}-VERSION.ebuild",
+                "Rename it.",
+            )
+    return None
 
 
 def _similar(portdb: Any, key: str) -> str:

@@ -49,3 +49,33 @@ def test_what_portage_calls_corruption_is_named(empty_prefix: InUse, overlay: Ov
         layout.write_text(text)
     assert "masked by: corruption" in said.stdout + said.stderr
     assert "has no Manifest, which has the checksums of app-misc/thick-1" in said.stderr
+
+
+def test_a_category_that_no_repository_lists_is_named(
+    empty_prefix: InUse, overlay: Overlay
+) -> None:
+    package = overlay.ebuild("test-unlisted/thing-1")
+    categories = overlay.path / "profiles/categories"
+    categories.write_text(categories.read_text().replace("test-unlisted\n", ""))
+    said = empty_prefix.emerge("--pretend", package)
+    assert said.returncode == 1
+    assert f"has {package}, but no repository lists the category test-unlisted" in said.stderr
+    hint = f"Add the line test-unlisted to {categories}."
+    assert hint in said.stderr
+    # The hint can be followed.
+    categories.write_text(f"{categories.read_text()}test-unlisted\n")
+    assert empty_prefix.emerge("--pretend", package).returncode == 0
+
+
+def test_an_ebuild_with_another_name_than_its_directory_is_named(
+    empty_prefix: InUse, overlay: Overlay
+) -> None:
+    overlay.ebuild("app-misc/right-1")
+    file = overlay.path / "app-misc/right/right-1.ebuild"
+    wrong = file.rename(file.with_name("wrong-1.ebuild"))
+    said = empty_prefix.emerge("--pretend", "app-misc/right")
+    wrong.unlink()
+    assert said.returncode == 1
+    assert f"{wrong} is not an ebuild of app-misc/right: its name is not right-VERSION" in (
+        said.stderr
+    )
