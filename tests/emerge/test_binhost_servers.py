@@ -17,8 +17,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from machine import InUse, Machine, Overlay
-
-from flatcar_prefix.relocate.eprefix import pool_eprefix
+from pooling import packages, pool_of, short_machine
 
 pytestmark = [
     pytest.mark.e2e,
@@ -27,38 +26,21 @@ pytestmark = [
     pytest.mark.timeout(300),
 ]
 
-TEXT = """
-src_install() {
-    insinto /usr/share/${CATEGORY}
-    newins - ${PN} <<<"${EPREFIX}/usr/share"
-}
-"""
-
 
 @pytest.fixture(scope="module")
 def machine() -> Iterator[Machine]:
-    """A machine with a short path, because GnuPG makes sockets below it."""
-    with TemporaryDirectory(prefix="fp-served-", dir="/tmp") as directory:
-        Path(directory).chmod(0o755)
-        yield Machine(Path(directory) / "m")
+    with short_machine() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
 def overlay(machine: Machine) -> Overlay:
-    found = Overlay(machine.base / "overlay", "pooled")
-    found.ebuild("test-pool/base-1", TEXT)
-    found.ebuild("test-pool/top-1", TEXT, rdepend="test-pool/base")
-    return found
+    return packages(machine, ("base",))
 
 
 @pytest.fixture(scope="module")
 def pool(machine: Machine, overlay: Overlay) -> InUse:
-    machine.ok(*machine.setup_command(
-        "--bootstrap=none", "--pool", f"--custom_ebuild_overlays={overlay.path}", "shared"
-    ))  # fmt: skip
-    found = InUse(machine, "shared", pool_eprefix("shared"))
-    found.install("--stage", "test-pool/top")
-    return found
+    return pool_of(machine, overlay, ("top",))
 
 
 def free_port() -> int:
@@ -102,7 +84,7 @@ def takes_all(machine: Machine, overlay: Overlay, pool: InUse, name: str, url: s
     assert ">>> Emerging (" not in said
     for kind in ("staging", "final"):
         text = (taker.eroot(kind) / "usr/share/test-pool/base").read_text()
-        assert text == f"/opt/{name}/usr/share\n"
+        assert text.startswith(f"/opt/{name}/usr/share of")
 
 
 def test_nginx_serves_a_pool(machine: Machine, overlay: Overlay, pool: InUse) -> None:

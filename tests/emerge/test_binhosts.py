@@ -19,44 +19,25 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from machine import InUse, Machine, Overlay, two_lines
+from pooling import TEXT, packages, pool_of, short_machine
 
 from flatcar_prefix.binhost import keyring
-from flatcar_prefix.relocate.eprefix import pool_eprefix
-
-TEXT = """
-src_install() {
-    insinto /usr/share/${CATEGORY}
-    newins - ${PN} <<<"${EPREFIX}/usr/share of ${CFLAGS}"
-}
-"""
 
 
 @pytest.fixture(scope="module")
 def machine() -> Iterator[Machine]:
-    """A machine with a short path, because GnuPG makes sockets below it."""
-    with TemporaryDirectory(prefix="fp-pool-", dir="/tmp") as directory:
-        Path(directory).chmod(0o755)
-        yield Machine(Path(directory) / "m")
+    with short_machine() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
 def overlay(machine: Machine) -> Overlay:
-    found = Overlay(machine.base / "overlay", "pooled")
-    for name in ("base", "edited", "patched", "flagged", "extra"):
-        found.ebuild(f"test-pool/{name}-1", TEXT, iuse="extra")
-    found.ebuild("test-pool/top-1", TEXT, rdepend="test-pool/base")
-    return found
+    return packages(machine, ("base", "edited", "patched", "flagged", "extra"))
 
 
 @pytest.fixture(scope="module")
 def pool(machine: Machine, overlay: Overlay) -> InUse:
-    machine.ok(*machine.setup_command(
-        "--bootstrap=none", "--pool", f"--custom_ebuild_overlays={overlay.path}", "shared"
-    ))  # fmt: skip
-    found = InUse(machine, "shared", pool_eprefix("shared"))
-    names = ("top", "edited", "patched", "flagged", "extra")
-    found.install("--stage", *(f"test-pool/{name}" for name in names))
-    return found
+    return pool_of(machine, overlay, ("top", "edited", "patched", "flagged", "extra"))
 
 
 @pytest.fixture(scope="module")
