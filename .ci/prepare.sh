@@ -39,6 +39,12 @@ stop() {
 	exit 1
 }
 
+# Prints the number of test processes. Many tests wait for other processes, so there are more than
+# processors.
+test_processes() {
+	echo $(($(nproc) * 3 / 2))
+}
+
 # Runs a slow command with its output in a log, and shows progress:
 #   with_progress <description> <log> <command> [argument ...]
 with_progress() {
