@@ -20,6 +20,8 @@ TEST_PROGRAMS=(
 	git:git cmake:cmake clang:clang strace:strace meson:meson ninja:ninja-build
 	openssl:openssl sfdisk:fdisk veritysetup:cryptsetup-bin systemd-dissect:systemd-container
 	qemu-system-x86_64:qemu-system-x86 gpg:gpg gpgv:gpgv gpg-agent:gpg-agent
+	softhsm2-util:softhsm2 pkcs11-tool:opensc
+	"/usr/lib/$(uname -m)-linux-gnu/engines-3/pkcs11.so:libengine-pkcs11-openssl"
 	/usr/bin/cargo:cargo /usr/bin/go:golang-go sshd:openssh-server nginx:nginx-light rsync:rsync
 	autoconf:autoconf gdb:gdb groff:groff-base zsh:zsh fish:fish ccache:ccache distccd:distcc
 	chromium-headless-shell:chromium-headless-shell
@@ -78,7 +80,8 @@ alive() {
 missing_packages() {
 	local entry path=${PATH}:/usr/local/sbin:/usr/sbin:/sbin
 	for entry in "$@"; do
-		PATH=${path} command -v "${entry%%:*}" >/dev/null || printf '%s\n' "${entry#*:}"
+		[[ ${entry} == /* && -e ${entry%%:*} ]] || PATH=${path} command -v "${entry%%:*}" >/dev/null ||
+			printf '%s\n' "${entry#*:}"
 	done
 }
 

@@ -88,9 +88,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def _trust_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--sign-key",
-        metavar="FILE",
+        metavar="KEY",
         default="",
-        help="make a disk image with dm-verity, signed with this private key (PEM)",
+        help="make a disk image with dm-verity, signed with this private key: a PEM file, or the"
+        " PKCS#11 URI of a token",
     )
     group.add_argument(
         "--sign-cert",

@@ -61,7 +61,10 @@ class Options:
     verify: bool = True
     level: int | None = None
     sign_key: str = ""
-    """The PEM file of the private key for a signed disk image; empty for a plain image."""
+    """The private key for a signed disk image; empty for a plain image.
+
+    It is a PEM file, or the PKCS#11 URI of a key in a token.
+    """
     sign_cert: str = ""
     gpg_key: str = ""
     """The GnuPG key that signs SHA256SUMS; empty for none."""

@@ -12,12 +12,14 @@ import base64
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from flatcar_prefix import environ
 from flatcar_prefix.errors import BuildError, PrefixError, UsageError
 from flatcar_prefix.image.formats.job import Job
 from flatcar_prefix.system import process
@@ -52,9 +54,12 @@ _END = 33 * _SECTOR
 
 @dataclass(frozen=True)
 class Signer:
-    """A private key and its X.509 certificate, both in PEM files."""
+    """A private key and its X.509 certificate.
 
-    key: Path
+    The key is a PEM file or the PKCS#11 URI (RFC 7512) of a key in a token, such as a smart card.
+    """
+
+    key: str
     certificate: Path
 
     def fingerprint(self) -> str:
@@ -63,11 +68,16 @@ class Signer:
         return said.rpartition("=")[2].strip().replace(":", "").lower()
 
 
+def is_token(key: str) -> bool:
+    """Return whether a key is a PKCS#11 URI."""
+    return key.startswith("pkcs11:")
+
+
 def signer(key: str, certificate: str) -> Signer | None:
     """Return the signer of ``--sign-key`` and ``--sign-cert``, or None if both are empty.
 
     Raise :class:`UsageError` if one is missing, and :class:`PrefixError` if a file is not a
-    key or a certificate, or if they do not belong together.
+    key or a certificate, if a token has no such key, or if they do not belong together.
     """
     if not key and not certificate:
         return None
@@ -77,23 +87,48 @@ def signer(key: str, certificate: str) -> Signer | None:
             f"{missing} is missing: a signature needs a key and its certificate",
             hint="Pass both --sign-key KEY.pem and --sign-cert CERTIFICATE.pem.",
         )
-    found = Signer(Path(os.path.abspath(key)), Path(os.path.abspath(certificate)))
-    for option, path in (("--sign-key", found.key), ("--sign-cert", found.certificate)):
+    found = Signer(
+        key if is_token(key) else os.path.abspath(key), Path(os.path.abspath(certificate))
+    )
+    files = {"--sign-cert": found.certificate}
+    if not is_token(key):
+        files["--sign-key"] = Path(found.key)
+    for option, path in files.items():
         if not path.is_file() or not os.access(path, os.R_OK):
             raise PrefixError(
                 f"{option} {path} is not a readable file",
-                hint="Choose a PEM file; keys in PKCS#11 tokens are not supported.",
+                hint="Choose a PEM file, or for a key the PKCS#11 URI of a token.",
             )
-    mine = _public(
-        found.key, "a private key without a passphrase", "pkey", "-pubout", "-passin", "pass:"
-    )
-    theirs = _public(found.certificate, "an X.509 certificate", "x509", "-pubkey", "-noout")
-    if mine != theirs:
+    if _public_of_key(found.key) != _public(
+        found.certificate, "an X.509 certificate", "x509", "-pubkey", "-noout"
+    ):
         raise PrefixError(
-            f"the certificate {certificate} does not belong to the key {key}",
+            f"the certificate {certificate} does not belong to the key {without_pin(key)}",
             hint="Choose the certificate that was made with this key.",
         )
     return found
+
+
+def without_pin(key: str) -> str:
+    """Return a key without the PIN of a token, for messages."""
+    return re.sub(r"(pin-value=)[^;&]*", r"\1...", key)
+
+
+def _public_of_key(key: str) -> str:
+    if not is_token(key):
+        kind = "a private key without a passphrase"
+        return _public(Path(key), kind, "pkey", "-pubout", "-passin", "pass:")
+    try:
+        return _openssl("pkey", "-pubout", *_ENGINE, "-inform", "engine", "-in", key, token=True)
+    except BuildError as error:
+        raise PrefixError(
+            f"openssl finds no private key at {without_pin(key)}",
+            hint="Install openssl's engine pkcs11 (on Debian libengine-pkcs11-openssl) and the"
+            " module of the token, and choose a private key that pkcs11-tool lists.",
+        ) from error
+
+
+_ENGINE = ("-engine", "pkcs11")
 
 
 def _public(path: Path, kind: str, command: str, *options: str) -> str:
@@ -107,9 +142,14 @@ def _public(path: Path, kind: str, command: str, *options: str) -> str:
         ) from error
 
 
-def _openssl(*words: str | Path) -> str:
-    """Run openssl and return its standard output."""
-    return process.run(["openssl", *words], env=process.environment(), capture=True).stdout
+def _openssl(*words: str | Path, token: bool = False, cwd: Path | None = None) -> str:
+    """Run openssl and return its standard output.
+
+    The module of a token reads its own variables of the caller, such as PKCS11_MODULE_PATH.
+    """
+    own = process.environment()
+    env = {**environ.variables(), **own} if token else own
+    return process.run(["openssl", *words], env=env, cwd=cwd, capture=True).stdout
 
 
 def wrap(job: Job, architecture: str, by: Signer) -> dict[str, str]:
@@ -143,12 +183,15 @@ def _hash(job: Job, data: Path, hashes: Path) -> str:
 def _signature(scratch: Path, root_hash: str, fingerprint: str, by: Signer) -> bytes:
     """Return the content of the signature partition: the PKCS#7 signature in JSON."""
     (scratch / "signed").write_text(root_hash, encoding="ascii")
-    argv: list[str | Path] = [
-        *("openssl", "smime", "-sign", "-nocerts", "-noattr", "-binary", "-md", "sha256"),
-        *("-in", "signed", "-inkey", by.key, "-signer", by.certificate, "-passin", "pass:"),
+    token = is_token(by.key)
+    how = (*_ENGINE, "-keyform", "engine") if token else ("-passin", "pass:")
+    _openssl(
+        *("smime", "-sign", "-nocerts", "-noattr", "-binary", "-md", "sha256"),
+        *("-in", "signed", *how, "-inkey", by.key, "-signer", by.certificate),
         *("-outform", "der", "-out", "signed.p7s"),
-    ]
-    process.run(argv, env=process.environment(), cwd=scratch, capture=True)
+        token=token,
+        cwd=scratch,
+    )
     text = json.dumps(
         {
             "rootHash": root_hash,

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from flatcar_prefix.boards import DEFAULT_BOARD
 from flatcar_prefix.errors import PrefixError, UsageError
 from flatcar_prefix.image.options import Options
+from flatcar_prefix.image.verity import is_token
 from flatcar_prefix.prefix.names import check_eprefix, check_name
 from flatcar_prefix.recipe import schema
 from flatcar_prefix.recipe.source import KeyPath, RecipeError, Source, read
@@ -170,7 +171,7 @@ class Recipe:
             if field := IMAGE_FIELDS.get(key):
                 values[field] = tuple(value) if isinstance(value, list) else value
         for field in ("sign_key", "sign_cert"):
-            if field in values:
+            if field in values and not is_token(values[field]):
                 values[field] = str(self.path(values[field]))
         return Options(**values, epoch=epoch)
 

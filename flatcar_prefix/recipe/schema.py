@@ -255,7 +255,12 @@ IMAGE = Table(
         Key("title", STRING, "the extension's name for people", '"My stuff"'),
         Key("home-url", STRING, "its home page", '"https://example.org/"'),
         Key("compression-level", INTEGER, "of the format", "12"),
-        Key("sign-key", STRING, "PEM file of a private key, relative to the recipe", '"my.key"'),
+        Key(
+            "sign-key",
+            STRING,
+            "PEM file of a private key, relative to the recipe, or a PKCS#11 URI",
+            '"my.key"',
+        ),
         Key("sign-cert", STRING, "PEM file of its certificate, relative to the recipe", '"my.crt"'),
         Key("gpg-key", STRING, "GnuPG key that signs SHA256SUMS", '"0x1234"'),
         Key("verify", BOOLEAN, "refuse an image that is not self-contained", "true"),

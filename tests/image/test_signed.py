@@ -167,6 +167,56 @@ def test_the_options_of_the_command_reach_the_image(keys: tuple[str, str]) -> No
     assert (made.sign_key, made.sign_cert) == keys
 
 
+# --- a key in a token
+
+MODULE = "/usr/lib/softhsm/libsofthsm2.so"
+IN_TOKEN = "pkcs11:token=mine;object=signer;type=private"
+
+
+@pytest.fixture
+def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+    """A key in a token of SoftHSM, with its PIN in a file, and a certificate."""
+    if not shutil.which("softhsm2-util"):
+        pytest.skip("softhsm2 is not installed")
+    place = tmp_path / "token"
+    place.mkdir()
+    config, pin, certificate = place / "conf", place / "pin", place / "mine.crt"
+    config.write_text(f"directories.tokendir = {place}\nobjectstore.backend = file\n")
+    pin.write_text("5678")
+    monkeypatch.setenv("SOFTHSM2_CONF", os.fspath(config))
+    key = f"{IN_TOKEN};pin-source=file:{pin}"
+    for words in (
+        ("softhsm2-util", "--init-token", "--free", "--label=mine", "--so-pin=1234", "--pin=5678"),
+        ("pkcs11-tool", "--module", MODULE, "--login", "--pin=5678", "--token-label=mine",
+         "--keypairgen", "--key-type=rsa:2048", "--label=signer", "--id=01"),
+        ("openssl", "req", "-x509", "-engine", "pkcs11", "-keyform", "engine", "-key", key,
+         "-subj", "/CN=mine", "-out", os.fspath(certificate)),
+    ):  # fmt: skip
+        done = run(*words)
+        assert done.returncode == 0, done.stderr
+    return key, os.fspath(certificate)
+
+
+def test_a_key_in_a_token_signs_an_image(
+    own_prefix: Prefix, tmp_path: Path, token: tuple[str, str]
+) -> None:
+    image = signed(own_prefix, tmp_path / "out/test.raw", token)
+    document = json.loads(partitions(image)[2].content.rstrip(b"\0"))
+    assert is_signature_of(document["rootHash"], document["signature"], token[1], tmp_path)
+    again = signed(own_prefix, tmp_path / "again/test.raw", token)
+    assert image.read_bytes() == again.read_bytes()
+
+
+def test_a_key_that_a_token_does_not_have_is_named_without_the_pin(
+    own_prefix: Prefix, tmp_path: Path, token: tuple[str, str]
+) -> None:
+    key = "pkcs11:token=mine;object=other;pin-value=5678"
+    with pytest.raises(PrefixError, match="no private key at pkcs11:token=mine") as error:
+        signed(own_prefix, tmp_path / "out/test.raw", (key, token[1]))
+    assert "5678" not in str(error.value) + error.value.hint
+    assert os.listdir(tmp_path / "out") == []
+
+
 # --- wrong keys: one line, and no file
 
 
