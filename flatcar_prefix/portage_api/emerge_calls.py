@@ -51,15 +51,16 @@ def load_config(action: str | None, opts: Any, files: Any) -> Any:
 
 
 def _read_without_index(settings: Any) -> None:
-    """Make Portage read the binary packages themselves if PKGDIR has lost their index or its keys.
+    """Make Portage read the binary packages themselves if their index is lost or outdated.
 
     With FEATURES=pkgdir-index-trusted, a default, Portage takes a PKGDIR without an index for
-    an empty one. Without it, Portage reads the packages and writes the index again.
+    an empty one, and plans packages that the index names and that do not exist. Without it,
+    Portage reads the packages and writes the index again.
     """
     pkgdir = Path(settings["PKGDIR"])
     if "pkgdir-index-trusted" not in settings.features:
         return
-    if not (pkgdir / "Packages").exists() or index_keys.are_lost(pkgdir):
+    if not (pkgdir / "Packages").exists() or index_keys.is_outdated(pkgdir):
         settings.unlock()
         settings.features.discard("pkgdir-index-trusted")
         settings.lock()

@@ -75,17 +75,21 @@ def _add_defaults(bintree: Any) -> None:
     bintree._pkgindex_default_pkg_data.update(dict.fromkeys((BUILD, FIXED), ""))
 
 
-def are_lost(pkgdir: Path) -> bool:
-    """Return whether the index of ``pkgdir`` lacks the keys, because another program wrote it.
+def is_outdated(pkgdir: Path) -> bool:
+    """Return whether the index of ``pkgdir`` lacks the keys, or names a file that does not exist.
 
-    Each package has an EPREFIX, so an entry without one has lost its keys.
+    Another program wrote the index, or removed a package. Each package has an EPREFIX, so an entry
+    without one has lost its keys.
     """
     packages = prefixes = 0
     try:
         with (pkgdir / "Packages").open(encoding="utf-8", errors="replace") as lines:
             for line in lines:
-                packages += line.startswith("CPV: ")
-                prefixes += line.startswith(f"{EPREFIX}: ")
+                key, _, value = line.rstrip("\n").partition(": ")
+                packages += key == "CPV"
+                prefixes += key == EPREFIX
+                if key == "PATH" and not (pkgdir / value).exists():
+                    return True
     except OSError:
         return False
     return prefixes < packages

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -136,6 +137,23 @@ def test_a_lost_index_of_binary_packages_is_made_again(
     empty_prefix.install("--install", "test-lost/index")
     assert "test-lost/index-1" in empty_prefix.installed("final")
     assert "CPV: test-lost/index-1\n" in index.read_text()
+
+
+def test_a_binary_package_that_was_deleted_by_hand_is_built_again(
+    empty_prefix: InUse, overlay: Overlay
+) -> None:
+    package = overlay.ebuild("test-lost/file-1")
+    empty_prefix.install("--stage", package)
+    shutil.rmtree(empty_prefix.staging_dir / "pkgs/test-lost/file")
+    said = empty_prefix.emerge("--noreplace", package)
+    assert said.returncode == 1
+    assert "there is no binary package of test-lost/file" in said.stderr
+    hint = said.stderr.strip().splitlines()[-1]
+    # The hint can be followed.
+    wrapper, *words = hint.partition("Build the missing packages: ")[2].split()
+    empty_prefix.machine.ok(empty_prefix.machine.bin / wrapper, *words)
+    empty_prefix.install("--noreplace", package)
+    assert "test-lost/file-1" in empty_prefix.installed("final")
 
 
 @pytest.mark.needs_root
