@@ -23,6 +23,8 @@ from pooling import TEXT, packages, pool_of, short_machine
 
 from flatcar_prefix.binhost import keyring
 
+pytestmark = pytest.mark.e2e
+
 
 @pytest.fixture(scope="module")
 def machine() -> Iterator[Machine]:
@@ -50,7 +52,6 @@ def consumer(machine: Machine, overlay: Overlay, pool: InUse) -> InUse:
     return InUse(machine, "taker", "/opt/taker")
 
 
-@pytest.mark.e2e
 def test_a_pool_of_this_machine_is_used_without_being_asked(consumer: InUse, pool: InUse) -> None:
     before = {path.read_bytes() for path in pool.binaries("test-pool/base-1")}
     said = consumer.install("test-pool/top").stdout
@@ -282,7 +283,6 @@ def test_a_bad_package_is_named_and_nothing_is_installed(
     assert list((remote.staging_dir / "pkgs").rglob("*.partial*")) == []
 
 
-@pytest.mark.e2e
 def test_another_key_is_refused(
     machine: Machine, overlay: Overlay, served: Served, pool: InUse
 ) -> None:

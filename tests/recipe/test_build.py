@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 from machine import Machine, Run, two_lines
 
+pytestmark = pytest.mark.e2e
+
 PROGRAM = r"""
 #include <stdio.h>
 int main(int argc, char **argv)

@@ -18,7 +18,7 @@ from sdk_container import LAYOUTS, SCRIPTS, SDK_UID, Container, add_sdk_toolchai
 
 from flatcar_prefix.boards import BOARDS
 
-pytestmark = [pytest.mark.needs_root, pytest.mark.needs_namespaces]
+pytestmark = [pytest.mark.e2e, pytest.mark.needs_root, pytest.mark.needs_namespaces]
 
 Make = Callable[[str], Container]
 
@@ -175,7 +175,6 @@ class TestSetup:
         assert (written["username"], written["groupname"]) == ("sdk", "portage")
         assert any_container.here("/usr/local/bin/emerge-prefix-places").exists()
 
-    @pytest.mark.e2e
     @pytest.mark.parametrize(
         ("layout", "kind"),
         [("repos", "board"), ("third_party", "sdk")],
@@ -365,7 +364,6 @@ OWN_LIBRARY = 'const char board[] = "the library of the board";\n'
 class TestWhatTheBoardHas:
     """Headers, C library and gcc's runtime come from the board, not from the SDK."""
 
-    @pytest.mark.e2e
     def test_it_comes_into_the_prefix(self, make_container: Make) -> None:
         container = furnish(make_container("repos"), "repos")
         board = container.base / "build/amd64-usr"

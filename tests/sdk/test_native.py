@@ -14,7 +14,7 @@ from sdk_container import SCRIPTS, Container, Run, add_portage
 
 from flatcar_prefix.boards import BOARDS
 
-pytestmark = [pytest.mark.needs_root, pytest.mark.needs_namespaces]
+pytestmark = [pytest.mark.e2e, pytest.mark.needs_root, pytest.mark.needs_namespaces]
 
 PATH = "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """The environment without this project's virtual environment."""

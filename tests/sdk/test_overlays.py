@@ -11,7 +11,7 @@ from machine import InUse, Machine, Overlay, two_lines
 from flatcar_prefix.lifecycle import overlays
 from flatcar_prefix.prefix import record
 
-pytestmark = pytest.mark.needs_root
+pytestmark = [pytest.mark.e2e, pytest.mark.needs_root]
 
 
 @pytest.fixture
