@@ -110,6 +110,7 @@ def test_both_boards_of_a_name_stand_side_by_side(imported: InUse) -> None:
     assert machine.fp("run", "far", "--", "testarm").stdout == "aarch64\n"
 
 
+@pytest.mark.by_hand
 @pytest.mark.network
 @pytest.mark.timeout(5400)
 def test_from_source_to_an_image(machine: Machine) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 pytestmark = [
     pytest.mark.e2e,
+    pytest.mark.by_hand,
     pytest.mark.needs_root,
     pytest.mark.needs_namespaces,
     pytest.mark.timeout(1800),

@@ -21,6 +21,7 @@ from test_python import ASKED
 
 pytestmark = [
     pytest.mark.e2e,
+    pytest.mark.long,
     pytest.mark.needs_root,
     pytest.mark.needs_namespaces,
     pytest.mark.timeout(900),

@@ -18,7 +18,12 @@ from pathlib import Path
 import pytest
 from machine import Machine
 
-pytestmark = [pytest.mark.e2e, pytest.mark.needs_namespaces, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.long,
+    pytest.mark.needs_namespaces,
+    pytest.mark.timeout(900),
+]
 
 # Read now: fixtures move this program's places for everything that tests call.
 ASKED = os.environ.get("FLATCAR_PREFIX_TEST_PYTHON", "")

@@ -21,6 +21,7 @@ CHECKOUT = os.environ.get("FLATCAR_PREFIX_TEST_CHECKOUT", "")
 
 pytestmark = [
     pytest.mark.e2e,
+    pytest.mark.by_hand,
     pytest.mark.needs_root,
     pytest.mark.needs_namespaces,
     pytest.mark.timeout(3600),

@@ -22,6 +22,7 @@ pytestmark = [
     pytest.mark.needs_root,
     pytest.mark.needs_namespaces,
     pytest.mark.e2e,
+    pytest.mark.by_hand,
     pytest.mark.timeout(3600),
     pytest.mark.parametrize("real_container", REAL_TREES, indirect=True, ids=lambda p: p.name),
 ]
