@@ -14,7 +14,12 @@ import pytest
 from machine import InUse
 from plans import Call, compare, prefix_at
 
-pytestmark = [pytest.mark.e2e, pytest.mark.needs_root, pytest.mark.timeout(1800)]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.by_hand,
+    pytest.mark.needs_root,
+    pytest.mark.timeout(1800),
+]
 
 CALLS = (
     Call(("test-plan/p13", "test-plan/p6"), "one"),
@@ -36,7 +41,7 @@ def test_what_is_shown_is_what_is_done(prefix: InUse) -> None:
 
 def test_what_is_shown_is_what_is_done_for_generated_calls(tmp_path: Path) -> None:
     program = Path(__file__).with_name("simulated.py")
-    argv = [sys.executable, program, "--calls", "40", "--prefix", tmp_path]
+    argv = [sys.executable, program, "--calls", "100", "--prefix", tmp_path]
     result = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout[-8000:] + result.stderr
-    assert "40 calls the same, 0 different" in result.stdout
+    assert "100 calls the same, 0 different" in result.stdout

@@ -27,7 +27,7 @@ NO_CACHES = {"PYTHONDONTWRITEBYTECODE": "1"}
 
 CHANGES = "mkdir,rename,renameat,renameat2,symlink,symlinkat,unlink,unlinkat,rmdir,chmod,fchmodat"
 
-pytestmark = [pytest.mark.e2e, pytest.mark.needs_root]
+pytestmark = [pytest.mark.e2e, pytest.mark.by_hand, pytest.mark.needs_root]
 
 
 Moment = tuple[str, int]

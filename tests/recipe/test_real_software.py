@@ -118,6 +118,7 @@ SOURCES: Mapping[str, Mapping[str, str]] = {
 """The files of a small project, by build system."""
 
 
+@pytest.mark.by_hand
 @pytest.mark.needs_root
 def test_each_build_system_makes_a_program_of_the_prefix(machine: Machine) -> None:
     place = machine.base / "work"

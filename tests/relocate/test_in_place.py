@@ -12,6 +12,7 @@ from flatcar_prefix.relocate.eprefix import LENGTH, pool_eprefix
 
 pytestmark = [
     pytest.mark.e2e,
+    pytest.mark.by_hand,
     pytest.mark.needs_root,
     pytest.mark.needs_namespaces,
     pytest.mark.timeout(900),
