@@ -43,5 +43,9 @@ src_compile() {
 
 src_install() {
 	emake -j1 INSTALL_ROOT="${D}" install-binaries install-libraries
+	# Extensions read this file to find Tcl; it names the build directory.
+	local lib=${EPREFIX}/usr/$(get_libdir)
+	sed -i -e "s|${S}|${lib}|g" -e "s|^TCL_SRC_DIR=.*|TCL_SRC_DIR='${EPREFIX}/usr/include'|" \
+		"${D}${lib}/tclConfig.sh" || die
 	dosym "tclsh$(ver_cut 1-2)" /usr/bin/tclsh
 }
