@@ -32,7 +32,10 @@ from flatcar_prefix.prefix import record
 from flatcar_prefix.prefix.model import Root
 
 PYC_HEADER = 16
-"""Bytes before the code of a .pyc file (PEP 552)."""
+"""Bytes before the code of a .pyc file (PEP 552): magic, flags, and eight for the source."""
+
+UNCHECKED = (1).to_bytes(4, "little")
+"""The flags of a .pyc file that has a hash of its source, which Python does not compare."""
 
 BUILD_ID = re.compile(rb"(\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0).{20}", re.DOTALL)
 """A note NT_GNU_BUILD_ID, little-endian: the sizes of name and content, type, name, SHA-1."""
@@ -100,9 +103,10 @@ def _same_code(one: bytes, other: bytes) -> bool:
     """Return whether two .pyc files of this Python's format mean the same code.
 
     marshal writes a reference in place of an object that it has written before, so the same code
-    can have different bytes.
+    can have different bytes. Relocation keeps the hash of the source that was compiled.
     """
-    if one[:PYC_HEADER] != other[:PYC_HEADER]:
+    compared = 8 if one[4:8] == UNCHECKED else PYC_HEADER
+    if one[:compared] != other[:compared]:
         return False
     try:
         codes = [marshal.loads(text[PYC_HEADER:]) for text in (one, other)]
