@@ -47,6 +47,8 @@ class OneRoot:
     """The scheduler that executed the plan, or None."""
     rejected: list[str] = field(default_factory=list)
     """The binary packages that the last run could not use; see :func:`run`."""
+    caller_limits_load: bool = False
+    """Whether the caller chose ``--load-average``."""
 
     @property
     def opts(self) -> dict[str, Any]:
@@ -132,7 +134,12 @@ def load(root: Root, args: Sequence[str], *, defaults: str = "") -> OneRoot:
             config.opts.pop(option, None)
         config.opts.update(which_roots.ALWAYS_IN_FINAL)
     config.args = arguments.resolved(config.args, root)
-    return OneRoot(root, config)
+    by_caller = (*shlex.split(defaults), *args)
+    return OneRoot(
+        root,
+        config,
+        caller_limits_load=any(word.startswith("--load-average") for word in by_caller),
+    )
 
 
 def run(
@@ -162,6 +169,8 @@ def run(
             host=one.config.running_config.settings["EROOT"],
             keys=emerge_calls.cache_keys(one.bintree.dbapi),
         )
+        if success:
+            start_installations_at_once(one)
         if success and judge is not None:
             judge(one.plan)
 
@@ -190,6 +199,18 @@ def run(
             return emerge_calls.run_action(one.config)
         finally:
             _finish(one)
+
+
+def start_installations_at_once(one: OneRoot) -> None:
+    """Drop this program's limit of the load for a plan that builds nothing.
+
+    With ``--load-average``, Portage waits up to five seconds before each job. That is long for the
+    installation of a binary package.
+    """
+    packages = () if one.plan is None else (*one.plan.packages, *one.plan.host)
+    builds = any(package.merges and not package.build_time for package in packages)
+    if not builds and not one.caller_limits_load:
+        one.opts.pop("--load-average", None)
 
 
 CHANGING_ACTIONS = frozenset(
