@@ -122,6 +122,8 @@ src_configure() {
 	local -x OPT="-fwrapv -Wall"
 	local -x CFLAGS_NODIST="-fno-semantic-interposition -ffile-prefix-map=${S}=."
 	local -x LDFLAGS_NODIST="-fno-semantic-interposition"
+	# configure finds crypt(3) even where no library has it, as with an imported C library.
+	[[ -e ${ESYSROOT}/usr/include/crypt.h ]] || local -x py_cv_module__crypt="n/a"
 	# Results of configure's run tests on Linux with glibc.
 	ac_cv_aligned_required=no \
 	ac_cv_broken_nice=no \
