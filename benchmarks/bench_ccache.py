@@ -36,7 +36,8 @@ class Took:
 def build(prefix: fp.Prefix, package: str, features: str, cache: Path) -> Took:
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(
-        [prefix.wrapper("emerge").path, "--stage", "--oneshot", package],
+        # A package of a pool is not a build.
+        [prefix.wrapper("emerge").path, "--stage", "--oneshot", "--getbinpkg=n", package],
         env={**os.environ, "FEATURES": features, "CCACHE_DIR": os.fspath(cache)},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
