@@ -50,6 +50,8 @@ _ALIGNMENT = 1 << 20
 _SECTOR = 512
 _END = 33 * _SECTOR
 """The size of the second partition table."""
+_ENGINE = ("-engine", "pkcs11")
+"""The options with which openssl opens a PKCS#11 URI."""
 
 
 @dataclass(frozen=True)
@@ -126,9 +128,6 @@ def _public_of_key(key: str) -> str:
             hint="Install openssl's engine pkcs11 (on Debian libengine-pkcs11-openssl) and the"
             " module of the token, and choose a private key that pkcs11-tool lists.",
         ) from error
-
-
-_ENGINE = ("-engine", "pkcs11")
 
 
 def _public(path: Path, kind: str, command: str, *options: str) -> str:
