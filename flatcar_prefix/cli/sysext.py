@@ -71,6 +71,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default="",
         help="the version in this name (default: the newest file's time)",
     )
+    beside.add_argument(
+        "--butane",
+        action="store_true",
+        help="write a Butane configuration that installs the image at the first boot of a machine"
+        " and updates it from the URL of --sysupdate",
+    )
     _trust_arguments(parser.add_argument_group("trust"))
     parser.add_argument(
         "--no-verify",
@@ -162,6 +168,12 @@ def _content_arguments(group: argparse._ArgumentGroup) -> None:
         metavar="PATTERN",
         help="exclude these files: relative to EPREFIX or absolute, with * and **; repeatable",
     )
+    group.add_argument(
+        "--selinux",
+        metavar="FILE_CONTEXTS",
+        default="",
+        help="label the files as this file of the target's policy says; the format must be erofs",
+    )
 
 
 def options(args: argparse.Namespace, environment: Mapping[str, str]) -> Options:
@@ -181,6 +193,8 @@ def options(args: argparse.Namespace, environment: Mapping[str, str]) -> Options
         provenance=args.provenance,
         sysupdate=args.sysupdate,
         image_version=args.image_version,
+        butane=args.butane,
+        selinux=args.selinux,
         title=args.title,
         home_url=args.home_url,
         epoch=source_date_epoch(environment),

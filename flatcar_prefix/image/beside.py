@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from flatcar_prefix.image import manifest, provenance, sha256sums, sysupdate
+from flatcar_prefix.image import butane, gpg, manifest, provenance, sha256sums, sysupdate
 from flatcar_prefix.image.components import Component, components
 from flatcar_prefix.image.extension_release import Release
 from flatcar_prefix.image.formats.job import Job
@@ -51,7 +51,7 @@ def gather(root: Root, selection: Selection, wanted: Options) -> Facts:
 
 def names(name: str) -> list[str]:
     """Return the names of the files that describe the image ``name``, if they are requested."""
-    return [name + suffix for suffix in (*SBOMS.values(), provenance.SUFFIX)]
+    return [name + suffix for suffix in (*SBOMS.values(), provenance.SUFFIX, butane.SUFFIX)]
 
 
 def write(
@@ -116,7 +116,7 @@ def _bill(prefix: Prefix, job: Job, facts: Facts, image: Mapping[str, Any]) -> B
 
 def _options(wanted: Options) -> dict[str, Any]:
     """Return the options that shape the image, without those of the build machine."""
-    local = {"sign_key", "sign_cert", "gpg_key", "provenance", "verify"}
+    local = {"sign_key", "sign_cert", "gpg_key", "provenance", "verify", "butane"}
     return {key: value for key, value in asdict(wanted).items() if value and key not in local}
 
 
@@ -132,3 +132,15 @@ def _for_sysupdate(work: Path, wanted: Options, release: Release, job: Job) -> N
     for path in list(work.glob(f"{release.name}.*.json")):
         suffix = path.name.removeprefix(release.name)
         os.link(path, work / f"{versioned.removesuffix('.raw')}{suffix}")
+    if wanted.butane:
+        machine = butane.Machine(
+            name=release.name,
+            os_id=wanted.os_id,
+            url=url,
+            image=versioned,
+            sha256=sha256sums.sha256(job.output),
+            transfers={f"{release.name}{suffix}": text for suffix in sysupdate.SUFFIXES},
+            keyring=gpg.public_key(wanted.gpg_key) if wanted.gpg_key else b"",
+            certificate=butane.certificate_of(wanted.sign_cert) if wanted.sign_cert else "",
+        )
+        write_text(work / f"{release.name}{butane.SUFFIX}", butane.configuration(machine))

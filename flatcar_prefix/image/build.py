@@ -120,7 +120,8 @@ def _sysext(
         link_dir = prefix.final.tmpdir if prefix.final.tmpdir.is_dir() else None
         if link_dir:
             work_dirs.sweep(link_dir, TREE)
-        job = Job(selection, epoch, image, scratch, link_dir, wanted.level)
+        labels = Path(wanted.selinux).absolute() if wanted.selinux else None
+        job = Job(selection, epoch, image, scratch, link_dir, wanted.level, labels)
         form.make(job)
         signed = {}
         if signer:

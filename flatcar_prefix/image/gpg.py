@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 from flatcar_prefix import environ
@@ -29,6 +30,14 @@ def sign(sums: Path, key: str) -> Path:
     signature = sums.with_name(NAME)
     _gpg("--local-user", key, "--output", signature, "--detach-sign", "--", sums)
     return signature
+
+
+def public_key(key: str) -> bytes:
+    """Return the public key of ``key``, as in a keyring for systemd-sysupdate."""
+    with tempfile.TemporaryDirectory(prefix="flatcar-prefix-gpg-") as directory:
+        keyring = Path(directory, "keyring")
+        _gpg("--output", keyring, "--export", "--", key)
+        return keyring.read_bytes()
 
 
 def _gpg(*words: str | Path) -> None:

@@ -50,6 +50,10 @@ class Options:
     sysupdate: str = ""
     """URL of the directory from which systems download images; empty for none."""
     image_version: str = ""
+    butane: bool = False
+    """Write a Butane configuration that installs and updates the image; needs ``sysupdate``."""
+    selinux: str = ""
+    """A file_contexts(5) file with the labels of the target's files; empty for no labels."""
     title: str = ""
     """The name of the extension for people (``SYSEXT_NAME``)."""
     home_url: str = ""
@@ -86,6 +90,8 @@ class OptionFields(TypedDict, total=False):
     provenance: str
     sysupdate: str
     image_version: str
+    butane: bool
+    selinux: str
     title: str
     home_url: str
     epoch: int | None
@@ -139,7 +145,38 @@ def check(prefix: Prefix, wanted: Options) -> None:
                 f"systemd-sysupdate cannot transfer the format {wanted.format}",
                 hint="Choose a format with the suffix .raw, such as squashfs.",
             )
+    elif wanted.butane:
+        raise UsageError(
+            "a Butane configuration needs the URL of the image",
+            hint="Add --sysupdate URL, the directory of the image on the server.",
+        )
+    if wanted.selinux:
+        _check_labels(wanted)
     refuse_unconfigured(prefix.final)
+
+
+def _check_labels(wanted: Options) -> None:
+    if wanted.format != "erofs":
+        raise UsageError(
+            f"the format {wanted.format} cannot have SELinux labels",
+            hint="Add --format erofs: mkfs.erofs labels the files of an image.",
+        )
+    try:
+        lines = Path(wanted.selinux).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"{wanted.selinux} cannot be read: {getattr(error, 'strerror', 'it is not a text')}",
+            hint="Name the file_contexts file of the target's policy, such as"
+            " /etc/selinux/targeted/contexts/files/file_contexts.",
+        ) from None
+    rules = [line.split() for line in lines if line.strip() and not line.startswith("#")]
+    wrong = [words for words in rules if len(words) not in (2, 3) or not words[0].startswith("/")]
+    if wrong or not rules:
+        what = f"the line {' '.join(wrong[0])!r}" if wrong else "no rule"
+        raise UsageError(
+            f"{wanted.selinux} is not a file_contexts file: it has {what}",
+            hint="See file_contexts(5): PATTERN [TYPE] CONTEXT",
+        )
 
 
 def ignored(wanted: Options) -> Iterator[str]:

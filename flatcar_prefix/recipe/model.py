@@ -38,6 +38,8 @@ IMAGE_FIELDS: Mapping[str, str] = MappingProxyType(
         "provenance": "provenance",
         "sysupdate": "sysupdate",
         "image-version": "image_version",
+        "butane": "butane",
+        "selinux": "selinux",
         "title": "title",
         "home-url": "home_url",
         "verify": "verify",
@@ -170,7 +172,7 @@ class Recipe:
         for key, value in (self.image or {}).items():
             if field := IMAGE_FIELDS.get(key):
                 values[field] = tuple(value) if isinstance(value, list) else value
-        for field in ("sign_key", "sign_cert"):
+        for field in ("sign_key", "sign_cert", "selinux"):
             if field in values and not is_token(values[field]):
                 values[field] = str(self.path(values[field]))
         return Options(**values, epoch=epoch)

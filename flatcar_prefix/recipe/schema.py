@@ -252,6 +252,13 @@ IMAGE = Table(
             '"https://example.org/images/"',
         ),
         Key("image-version", STRING, "default: the newest file's time", '"1.0"'),
+        Key("butane", BOOLEAN, "write a Butane configuration; needs sysupdate", "false"),
+        Key(
+            "selinux",
+            STRING,
+            "file_contexts file of the target's policy, relative to the recipe; needs erofs",
+            '"file_contexts"',
+        ),
         Key("title", STRING, "the extension's name for people", '"My stuff"'),
         Key("home-url", STRING, "its home page", '"https://example.org/"'),
         Key("compression-level", INTEGER, "of the format", "12"),

@@ -32,8 +32,10 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # Read it now: fixtures change this program's directories during tests.
 ENVIRONMENT = dict(os.environ)
 
-OF_A_TARGET = re.compile(r"systemctl|systemd-|ssh |scp |kola |/etc/|/var/lib/|run-tests")
-"""Commands for the target system, or for a checkout."""
+OF_A_TARGET = re.compile(
+    r"systemctl|systemd-|ssh |scp |kola |/etc/|/var/lib/|run-tests|^butane |_qemu"
+)
+"""Commands for the target system, or for a checkout, and programs of other projects."""
 
 
 def section(page: str, heading: str = "") -> str:

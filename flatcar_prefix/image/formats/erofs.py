@@ -25,6 +25,7 @@ def make_erofs(job: Job) -> None:
             ),
             *("--all-root", "--preserve-mtime", "--quiet"),
             *("-x0" if job.with_xattrs else "-x-1", "-U", job.uuid),
+            *(["--file-contexts", os.fspath(job.labels)] if job.labels else []),
             *(IMAGE, os.fspath(source)),
         ]
         run(job, argv, SOURCE_DATE_EPOCH=str(job.epoch))

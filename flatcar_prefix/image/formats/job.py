@@ -29,6 +29,8 @@ class Job:
     """A directory on the prefix's file system, for trees of hard links."""
     level: int | None = None
     """The compression level, for formats with compression; None for the default."""
+    labels: Path | None = None
+    """A file_contexts(5) file for SELinux labels, for formats that can have them."""
 
     @property
     def uuid(self) -> str:
@@ -45,8 +47,8 @@ class Job:
 
     @cached_property
     def with_xattrs(self) -> bool:
-        """Whether the image needs extended attributes, because a file has capabilities."""
-        return any(entry.capability for entry in self.selection.entries)
+        """Whether the image needs extended attributes: labels, or the capabilities of a file."""
+        return self.labels is not None or any(entry.capability for entry in self.selection.entries)
 
     def as_it_is(self, entry: Entry) -> bool:
         """Return whether a tool can read the prefix's file directly, not a copy of it.
