@@ -20,7 +20,7 @@ from flatcar_prefix.prefix.model import Prefix
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.by_hand,
+    pytest.mark.long,
     pytest.mark.needs_root,
     pytest.mark.timeout(3600),
     pytest.mark.skipif(platform.machine() != "x86_64", reason="the machine is an x86_64"),
