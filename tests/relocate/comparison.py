@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Compare the packages of two prefixes that have the same EPREFIX, byte for byte.
 
-    tests/relocate/comparison.py STAGING STAGING [--ignore-build-ids]
+    tests/relocate/comparison.py STAGING STAGING [--ignore-build-ids] [--exact]
 
 STAGING is the staging directory of a prefix. If one prefix has relocated packages of a pool and
 the other one has built them, the comparison shows whether relocation gives what a build gives. If
@@ -10,7 +10,8 @@ both have built them, it shows whether builds are reproducible. It prints a line
 with its files, and the names of those that differ. The exit code is 1 if a file differs.
 
 The linker derives the build ID of an ELF file from its content, with the path of the prefix in it.
-Relocation keeps the build ID, so --ignore-build-ids is for relocated packages.
+Relocation keeps the build ID, so --ignore-build-ids is for relocated packages. Byte code is the
+same if it means the same code; with --exact, it must have the same bytes, too.
 """
 
 from __future__ import annotations
@@ -49,7 +50,9 @@ class Compared:
     differences: dict[str, str] = field(default_factory=dict)
 
 
-def compare(one: Root, other: Root, *, build_ids: bool = True) -> Iterator[tuple[str, Compared]]:
+def compare(
+    one: Root, other: Root, *, build_ids: bool = True, exact: bool = False
+) -> Iterator[tuple[str, Compared]]:
     """Yield each package of either root with the result; ignore build IDs on request."""
     theirs = {str(cpv): cpv for cpv in other.vardb.cpv_all()}
     mine = {str(cpv): cpv for cpv in one.vardb.cpv_all()}
@@ -58,7 +61,7 @@ def compare(one: Root, other: Root, *, build_ids: bool = True) -> Iterator[tuple
         if name in mine and name in theirs:
             here, there = _contents(one, mine[name]), _contents(other, theirs[name])
             result.files = len(here.keys() | there.keys())
-            result.differences = dict(_differences(here, there, build_ids=build_ids))
+            result.differences = dict(_differences(here, there, build_ids=build_ids, exact=exact))
         else:
             result.differences[name] = "installed in one root only"
         yield name, result
@@ -73,16 +76,16 @@ def _contents(root: Root, cpv: str) -> Mapping[str, Path]:
 
 
 def _differences(
-    here: Mapping[str, Path], there: Mapping[str, Path], *, build_ids: bool
+    here: Mapping[str, Path], there: Mapping[str, Path], *, build_ids: bool, exact: bool
 ) -> Iterator[tuple[str, str]]:
     for name in sorted(here.keys() | there.keys()):
         if name not in here or name not in there:
             yield name, "in one root only"
-        elif what := _difference(here[name], there[name], build_ids=build_ids):
+        elif what := _difference(here[name], there[name], build_ids=build_ids, exact=exact):
             yield name, what
 
 
-def _difference(one: Path, other: Path, *, build_ids: bool) -> str:
+def _difference(one: Path, other: Path, *, build_ids: bool, exact: bool) -> str:
     """Return what differs between two files, or an empty text."""
     if one.is_symlink() or other.is_symlink():
         same = one.is_symlink() == other.is_symlink() and os.readlink(one) == os.readlink(other)
@@ -94,7 +97,7 @@ def _difference(one: Path, other: Path, *, build_ids: bool) -> str:
         return ""
     if not build_ids and BUILD_ID.sub(rb"\1", content) == BUILD_ID.sub(rb"\1", their_content):
         return ""
-    if one.suffix == ".pyc" and _same_code(content, their_content):
+    if not exact and one.suffix == ".pyc" and _same_code(content, their_content):
         return ""
     return f"content ({mine.st_size} and {theirs.st_size} bytes)"
 
@@ -129,12 +132,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("staging", type=Path, nargs=2)
     parser.add_argument("--ignore-build-ids", action="store_true")
+    parser.add_argument("--exact", action="store_true")
     args = parser.parse_args()
     one, other = (record.read(directory) for directory in args.staging)
     differing = 0
     for kind in ("staging", "final"):
         build_ids = not args.ignore_build_ids
-        for name, result in compare(one.root(kind), other.root(kind), build_ids=build_ids):
+        roots = (one.root(kind), other.root(kind))
+        for name, result in compare(*roots, build_ids=build_ids, exact=args.exact):
             print(f"{kind:8}{name:40}{result.files:6} files{len(result.differences):5} differ")
             for path, what in result.differences.items():
                 print(f"    {path}: {what}")
