@@ -52,13 +52,18 @@ def script(
     env: Mapping[str, str] | None = None,
     before: str = "",
     launcher: str = "",
+    more: str = "",
 ) -> str:
     """Return a script that calls ``argv`` with its own arguments, after ``before``.
 
-    ``launcher`` is shell text before the command.
+    ``launcher`` is shell text before the command, and ``more`` before the script's own arguments.
     """
     settings = "".join(f"{k}={shlex.quote(v)}\nexport {k}\n" for k, v in (env or {}).items())
-    return f'#!/bin/sh\n{before}{settings}exec {launcher}{shlex.join(argv)} "$@"\n'
+    return f'#!/bin/sh\n{before}{settings}exec {launcher}{shlex.join(argv)} {more}"$@"\n'
+
+
+WITHOUT_BUILD_DIRECTORY = '${PORTAGE_BUILDDIR:+"-ffile-prefix-map=${PORTAGE_BUILDDIR}/work=."} '
+"""The argument that keeps the build directory out of ``__FILE__`` and debugging information."""
 
 
 def compiler_script(
@@ -68,11 +73,12 @@ def compiler_script(
 
     The script runs the command ``raw`` until the prefix has a C library.
     """
-    before = until_libc(prefix, raw, launcher=launchers.CALL)
-    return script(argv, env=env, before=before, launcher=launchers.CALL)
+    more = WITHOUT_BUILD_DIRECTORY
+    before = until_libc(prefix, raw, launcher=launchers.CALL, more=more)
+    return script(argv, env=env, before=before, launcher=launchers.CALL, more=more)
 
 
-def until_libc(prefix: Prefix, raw: Iterable[str], *, launcher: str = "") -> str:
+def until_libc(prefix: Prefix, raw: Iterable[str], *, launcher: str = "", more: str = "") -> str:
     """Return the script lines that run ``raw`` until the prefix has a C library.
 
     The C library and all packages before it are thus compiled with the toolchain's own
@@ -81,7 +87,7 @@ def until_libc(prefix: Prefix, raw: Iterable[str], *, launcher: str = "") -> str
     libc = prefix.staging.eroot / "usr" / prefix.board.libdir / "libc.so"
     return (
         "# Use the toolchain's own C library until the prefix has one.\n"
-        f'[ -e {shlex.quote(os.fspath(libc))} ] || exec {launcher}{shlex.join(raw)} "$@"\n'
+        f'[ -e {shlex.quote(os.fspath(libc))} ] || exec {launcher}{shlex.join(raw)} {more}"$@"\n'
     )
 
 
