@@ -111,7 +111,8 @@ def test_a_module_with_a_library_behind_it_can_be_imported(run: Run, module: str
 def test_the_libraries_do_their_work_and_are_the_prefix_s(run: Run, prefix: Prefix) -> None:
     said = json.loads(run("python3", "-c", EXERCISE).stdout)
     assert said["prefix"] == f"{prefix.eprefix}/usr"
-    assert said["verify"] == f"{prefix.eprefix}/etc/ssl/cert.pem"
+    # A relocated path has slashes behind it.
+    assert os.path.normpath(said["verify"]) == f"{prefix.eprefix}/etc/ssl/cert.pem"
     assert said["certificates"] > 100
     assert said["libraries"]
     assert all(path.startswith(f"{prefix.eprefix}/") for path in said["libraries"])
