@@ -374,9 +374,13 @@ class Archive:
 
     def _stale(self) -> bool:
         stamp = self.cache / "stamp"
-        if not stamp.exists() or stamp.read_text() != sources_file(self.entries):
+        if not stamp.exists() or stamp.read_text() != self._stamp():
             return True
         return time.time() - stamp.stat().st_mtime > LISTS_ARE_FRESH
+
+    def _stamp(self) -> str:
+        """Return what the lists depend on: apt's files also name the directory of the cache."""
+        return f"# {self.cache}\n{sources_file(self.entries)}"
 
     def _refresh(self) -> bool:
         """Fetch the lists of source packages.
@@ -398,7 +402,7 @@ class Archive:
                 f"cannot fetch the lists of source packages: {said[0] if said else 'no answer'}",
                 hint="Check that this machine can reach the servers in its apt sources.",
             )
-        (self.cache / "stamp").write_text(sources_file(self.entries))
+        (self.cache / "stamp").write_text(self._stamp())
         (self.cache / "failed").unlink(missing_ok=True)
         return True
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import http.server
 import shutil
@@ -85,6 +86,19 @@ def test_a_file_is_found_by_its_size_under_a_name_that_no_guess_finds(
     assert origin.startswith("unlikely_7+ds.orig.tar.gz of unlikely 1-1")
     assert (tmp_path / "d/out").read_bytes() == b"the tarball"
     assert [path.name for path in (tmp_path / "d").iterdir()] == ["out"]
+
+
+@needs_apt
+def test_a_cache_that_was_moved_still_finds_files(
+    archive: Callable[..., None], tmp_path: Path
+) -> None:
+    archive("old", "unlikely", {"unlikely_7+ds.orig.tar.gz": b"the tarball"})
+    wanted = dist("x-1.tar.gz", b"the tarball")
+    fetch.fetch(request(tmp_path, NOWHERE, wanted), os_release=OS_RELEASE)
+    shutil.move(tmp_path / "cache", tmp_path / "moved")
+    asked = request(tmp_path, NOWHERE, wanted)
+    asked = dataclasses.replace(asked, cache=tmp_path / "moved")
+    assert fetch.fetch(asked, os_release=OS_RELEASE).startswith("unlikely_7+ds.orig.tar.gz")
 
 
 @needs_apt
