@@ -16,12 +16,13 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace as replace_field
 from pathlib import Path
 
 from flatcar_prefix.portage_api import phase_hooks, session as portage_api
 from flatcar_prefix.portage_api.phase_hooks import Hook, bring_up_loopback
 from flatcar_prefix.prefix.model import Prefix, Root
+from flatcar_prefix.sandbox import emulation
 from flatcar_prefix.sandbox.private_directories import Needed, is_directory, replace, tmpfs
 from flatcar_prefix.system import messages, namespace
 from flatcar_prefix.system.places import data_dir
@@ -60,6 +61,9 @@ BUILDING = frozenset(
 """Phases that write to the build directory only."""
 
 
+RUNNING = frozenset({"configure", "compile", "test"})
+"""Phases that may run programs that they compiled."""
+
 _READ = ("PORTAGE_BIN_PATH", "PORTAGE_PYM_PATH", "PORTAGE_ACTUAL_DISTDIR")
 """The variables of a phase that name further directories to read."""
 
@@ -74,6 +78,8 @@ class Confinement:
     prefix: Prefix
     needed: Needed
     """Directories that each process of a build reads, even if they are in a private one."""
+    emulator: Path | None = None
+    """QEMU for programs of the board, which phases that compile may run; None for none."""
 
     @staticmethod
     def of(prefix: Prefix, *, more: Sequence[str] = ()) -> Confinement:
@@ -96,6 +102,15 @@ class Confinement:
             return False
         host = self.prefix.native_host and env.get("ROOT", "/") == "/"
         return not host or env.get("EBUILD_PHASE") in {*BUILDING, "depend", "fetch"}
+
+    def emulates(self, env: Mapping[str, str]) -> bool:
+        """Return whether a process with this environment can run programs of the board by QEMU.
+
+        Later phases stay in the user namespace of the machine: file capabilities that a process
+        sets in another one do not count there.
+        """
+        host = env.get("ROOT", "/") == "/"
+        return bool(self.emulator) and not host and env.get("EBUILD_PHASE") in RUNNING
 
     def enter(self, env: Mapping[str, str], uid: int | None) -> None:
         """Confine this process, which is about to execute a part of a build.
@@ -213,6 +228,7 @@ def confined(prefix: Prefix, *others: Prefix) -> Iterator[None]:
     portage_api.import_portage(owner=owner, users=(prefix.username, prefix.groupname))
     read = [os.fspath(r.location) for other in others for r in other.repositories]
     confinement = Confinement.of(prefix, more=read)
+    confinement = replace_field(confinement, emulator=emulation.for_builds(prefix))
     if reason := refusal(confinement):
         messages.warning(f"builds are not confined, as this machine refuses: {reason}")
         messages.hint(REFUSED_HINT)
@@ -233,7 +249,10 @@ def hook(confinement: Confinement) -> Hook:
             return None
         try:
             offline = is_offline(settings)
-            begin(env=settings, offline=offline)
+            emulator = confinement.emulator if confinement.emulates(settings) else None
+            begin(env=settings, offline=offline, all_users=emulator is not None)
+            if emulator:
+                emulation.register(confinement.prefix, emulator)
             if not own_processes:
                 namespace.enter_process_namespace(keep=KEPT)
             confinement.enter(settings, uid)
@@ -255,9 +274,10 @@ def hook(confinement: Confinement) -> Hook:
     return confine
 
 
-def begin(*, env: Mapping[str, str], offline: bool) -> None:
+def begin(*, env: Mapping[str, str], offline: bool, all_users: bool = False) -> None:
     """Make the namespaces of a confined process.
 
+    Root's include a user namespace only with ``all_users``, for an emulator of its own.
     For an ordinary user they include a user namespace, and what Portage unshares for root:
     System V IPC and, ``offline``, the network. A mount namespace of Portage's does not suffice:
     up to Portage 3.0.70, its supervisor of the process is in the same one, and starts a program
@@ -265,7 +285,8 @@ def begin(*, env: Mapping[str, str], offline: bool) -> None:
     """
     uid, gid = os.geteuid(), os.getegid()
     if uid == 0:
-        namespace.unshare(namespace.CLONE_NEWNS)
+        unshare = namespace.unshare_with_all_users if all_users else namespace.unshare
+        unshare(namespace.CLONE_NEWNS)
         return
     flags = namespace.CLONE_NEWUSER | namespace.CLONE_NEWNS
     features = env.get("PORTAGE_FEATURES", env.get("FEATURES", "")).split()

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from flatcar_prefix.errors import PrefixError
 from flatcar_prefix.prefix.model import Prefix
 from flatcar_prefix.sandbox.place import Place
-from flatcar_prefix.system import process, programs
+from flatcar_prefix.system import namespace, process, programs
 
 EMULATOR = "/run/flatcar-prefix/emulator"
 
@@ -43,6 +45,41 @@ def binfmt(prefix: Prefix, qemu: Path) -> list[str]:
     tried = process.run([*words, "true"], check=False, capture=True)
     return [os.fspath(programs.which("unshare")), *words[1:]] if not tried.returncode else []
 
+
+def register(prefix: Prefix, qemu: Path) -> None:
+    """Let the kernel emulate the board's programs in this user namespace, which is new.
+
+    Raise ``OSError`` if the kernel refuses; it allows this since Linux 6.7. The kernel opens QEMU
+    now, so the processes of the namespace need not see it.
+    """
+    namespace.mount("binfmt_misc", _PLACE, "binfmt_misc")
+    rule = _BINFMT_RULES[prefix.board.name].format(qemu=qemu)
+    Path(_PLACE, "register").write_text(rule, encoding="ascii")
+
+
+def for_builds(prefix: Prefix) -> Path | None:
+    """Return QEMU if :func:`register` works for root's builds of another architecture.
+
+    A child process tries it. Other users depend on the binfmt_misc of the machine, because a user
+    namespace of theirs has no root, who owns the files of binfmt_misc.
+    """
+    if prefix.board.is_native or os.geteuid() != 0:
+        return None
+    try:
+        qemu = programs.which(prefix.board.qemu).resolve()
+    except PrefixError:
+        return None
+    if not (child := os.fork()):
+        with suppress(OSError):
+            namespace.unshare_with_all_users(namespace.CLONE_NEWNS)
+            namespace.make_private()
+            register(prefix, qemu)
+            os._exit(0)
+        os._exit(1)
+    return qemu if os.waitpid(child, 0)[1] == 0 else None
+
+
+_PLACE = "/proc/sys/fs/binfmt_misc"
 
 _BINFMT = """\
 mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc

@@ -7,6 +7,7 @@ The quick tests import Debian's cross C library; the end-to-end test builds glib
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -50,6 +51,37 @@ def extension_release(image: Path) -> dict[str, str]:
         ["unsquashfs", "-cat", image, name], capture_output=True, text=True, check=True
     ).stdout
     return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+
+
+RUNS = """
+src_configure() {
+	${CC} ${CFLAGS} ${LDFLAGS} -o conftest "${FILESDIR}/hello.c" || die
+	./conftest >said || die "configure cannot run what it compiled"
+}
+src_compile() {
+	sh -c ./conftest >>said || die
+	[[ $(uname -m) == x86_64 || $(uname -m) == aarch64 ]] || die
+}
+src_install() {
+	insinto /usr/share/runs
+	doins said
+}
+"""
+
+
+@pytest.mark.skipif(
+    tuple(map(int, os.uname().release.split(".")[:2])) < (6, 7),
+    reason="binfmt_misc in a namespace needs Linux 6.7",
+)
+def test_builds_run_what_they_compiled(shared_machine: Machine, overlay: Overlay) -> None:
+    """The machine need not have binfmt_misc set up: Linux 6.7 allows it in a namespace."""
+    overlay.ebuild("test-arm/runs-1", RUNS, files=SOURCES)
+    prefix = shared_machine.setup(
+        "runs", "--bootstrap=import", f"--board={BOARD}",
+        f"--custom_ebuild_overlays={overlay.path}",
+    )  # fmt: skip
+    prefix.install("test-arm/runs")
+    assert (prefix.final / "usr/share/runs/said").read_text() == "aarch64\naarch64\n"
 
 
 @pytest.fixture(scope="module")
