@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from flatcar_prefix.config.quoting import Section, assignments, quote
-from flatcar_prefix.fetch.__main__ import MIRRORS
+from flatcar_prefix.fetch.variables import MIRRORS
 from flatcar_prefix.prefix.model import Prefix, Root
 from flatcar_prefix.prefix.repository import Repository
 from flatcar_prefix.relocate.eprefix import is_pool_eprefix

@@ -25,17 +25,11 @@ from flatcar_prefix.errors import PrefixError, UsageError
 from flatcar_prefix.fetch import debian, manifest, pypi, recently
 from flatcar_prefix.fetch.download import SUFFIX, Limits, UnreachableError, download
 from flatcar_prefix.fetch.manifest import Dist
+from flatcar_prefix.fetch.variables import MIRRORS, NEWER_SUITES
 from flatcar_prefix.system import entry
 
 CONNECT_TIMEOUT = 8.0
 """The timeout in seconds, for the connection and between two reads."""
-
-NEWER_SUITES = "FLATCAR_PREFIX_NEWER_SUITES"
-"""The variable of make.conf.user that, with the value ``no``, excludes newer suites."""
-
-MIRRORS = "FLATCAR_PREFIX_MIRRORS"
-"""The variable in which make.conf passes GENTOO_MIRRORS. Portage would fetch layout.conf from each
-mirror for each file, and does not pass GENTOO_MIRRORS to FETCHCOMMAND."""
 
 _SCHEMES = ("http", "https", "ftp")
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import secrets
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -75,7 +74,7 @@ def _replace(path: Path, create: Callable[[Path], None]) -> None:
 def temporary_beside(path: Path) -> Path:
     """Return a unique path beside ``path`` whose name contains the owning process."""
     pid = os.getpid()
-    owner = f"{pid}-{_started(pid)}-{_pid_namespace()}-{secrets.token_hex(4)}"
+    owner = f"{pid}-{_started(pid)}-{_pid_namespace()}-{os.urandom(4).hex()}"
     return path.with_name(f".{path.name[:_LONGEST_NAME]}.{owner}.new")
 
 
