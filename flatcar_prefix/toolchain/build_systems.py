@@ -62,12 +62,18 @@ def files(prefix: Prefix) -> dict[str, str]:
     }
 
 
+SHELLS = {"ac_cv_path_shell": "/bin/sh"}
+"""The shell of scripts that a package installs. gzip takes bash if the build machine has it, but
+a target may have no bash."""
+
+
 def config_site(prefix: Prefix) -> str:
     """Return config.site, which Autoconf's configure sources (see its manual, Site Defaults).
 
     It sets values only if configure compiles for the prefix, and never overrides a value.
     """
-    known = "".join(f'\t: "${{{name}={value}}}"\n' for name, value in KNOWN_OF_GLIBC.items())
+    values = {**KNOWN_OF_GLIBC, **SHELLS}
+    known = "".join(f'\t: "${{{name}={value}}}"\n' for name, value in values.items())
     return (
         "# Written by flatcar-prefix. configure cannot run programs that it compiles for this\n"
         "# prefix, so their results are listed here.\n"
