@@ -66,6 +66,7 @@ OF_BASE_PROFILE = (
     "package.use",
     "package.use.force",
     "package.use.mask",
+    "use.mask",
 )
 """The files of the base profile that apply to a prefix. They go to the user's profile, below
 package.use, so flags that a prefix turns off for all packages stay off. The other files
@@ -80,7 +81,6 @@ TAKEN = (
     "package.use",
     *(f"profile/{name}" for name in OF_BASE_PROFILE),
     "profile/use.force",
-    "profile/use.mask",
 )
 
 
@@ -99,6 +99,8 @@ def files(prefix: Prefix) -> dict[str, str]:
                 text = _text(path, names)
                 if kind == "package.mask":
                     text = masks_without(text, _replaced(prefix.repositories))
+                if kind == "use.mask":
+                    text = _without_versions(text)
                 found[f"profile/{kind}/00-base-{path.name}"] = text
         if licences := _defaults(prefix.repositories).get("ACCEPT_LICENSE", "").split():
             # ACCEPT_LICENSE of make.defaults would replace Portage's own default.
@@ -106,6 +108,15 @@ def files(prefix: Prefix) -> dict[str, str]:
             text = f"{FROM}{os.fspath(path)}\n*/* {' '.join(licences)}\n"
             found["package.license/00-base-make.defaults"] = text
     return found
+
+
+def _without_versions(text: str) -> str:
+    """Return the text of use.mask without the masks of Python versions.
+
+    :func:`variables` chooses these, and the build host uses the machine's.
+    """
+    lines = text.splitlines(keepends=True)
+    return "".join(line for line in lines if not f"-{line.lstrip('-')}".startswith(_OF_VERSIONS))
 
 
 def _replaced(repositories: Sequence[Repository]) -> frozenset[str]:

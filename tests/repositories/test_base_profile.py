@@ -70,6 +70,16 @@ def test_masks_of_packages_that_the_prefix_overlay_replaces_are_left_out(
     assert checkout_config.masks_without(text, replaced) == "# why\n>=app-misc/other-2\n"
 
 
+def test_flags_that_are_masked_stay_masked_but_the_machines_python_is_not(
+    repositories: tuple[Repository, ...],
+) -> None:
+    text = (
+        "# why\ndebuginfod\n-selinux\npython_targets_python3_12\npython_single_target_python3_12\n"
+    )
+    kept = "# why\ndebuginfod\n-selinux\n"
+    assert checkout_config._without_versions(text) == kept
+
+
 def test_the_mirrors_of_the_base_profile_apply(repositories: tuple[Repository, ...]) -> None:
     defaults(repositories, 'GENTOO_MIRRORS="\n    https://a.test/\n    https://b.test/\n"\n')
     assert checkout_config.mirrors(repositories) == "https://a.test/ https://b.test/"
