@@ -117,7 +117,10 @@ def _bill(prefix: Prefix, job: Job, facts: Facts, image: Mapping[str, Any]) -> B
 def _options(wanted: Options) -> dict[str, Any]:
     """Return the options that shape the image, without those of the build machine."""
     local = {"sign_key", "sign_cert", "gpg_key", "provenance", "verify", "butane"}
-    return {key: value for key, value in asdict(wanted).items() if value and key not in local}
+    found = {key: value for key, value in asdict(wanted).items() if value and key not in local}
+    if wanted.selinux:  # The file lies on the build machine.
+        found["selinux"] = f"sha256:{sha256sums.sha256(Path(wanted.selinux))}"
+    return found
 
 
 def _for_sysupdate(work: Path, wanted: Options, release: Release, job: Job) -> None:

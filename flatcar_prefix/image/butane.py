@@ -99,7 +99,7 @@ def configuration(machine: Machine) -> str:
 def certificate_of(path: str) -> str:
     """Return the certificates in a PEM file, without a private key that it may have, too."""
     begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
-    text = Path(path).read_text(encoding="ascii")
+    text = Path(path).read_text(encoding="ascii", errors="replace")
     blocks = [block.partition(end)[0] for block in text.split(begin)[1:]]
     return "".join(f"{begin}{block}{end}\n" for block in blocks)
 

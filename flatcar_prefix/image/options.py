@@ -169,7 +169,7 @@ def _check_labels(wanted: Options) -> None:
             hint="Name the file_contexts file of the target's policy, such as"
             " /etc/selinux/targeted/contexts/files/file_contexts.",
         ) from None
-    rules = [line.split() for line in lines if line.strip() and not line.startswith("#")]
+    rules = [line.split() for line in lines if line.strip() and line.lstrip()[0] != "#"]
     wrong = [words for words in rules if len(words) not in (2, 3) or not words[0].startswith("/")]
     if wrong or not rules:
         what = f"the line {' '.join(wrong[0])!r}" if wrong else "no rule"

@@ -75,7 +75,7 @@ def test_the_keys_of_signed_images_and_updates_are_in_it(
     subprocess.run([*words, "-keyout", key, "-out", certificate], check=True, capture_output=True)
     only = certificate.read_text()
     # The file may have the private key, too, which no other machine may get.
-    certificate.write_text(key.read_text() + only)
+    certificate.write_text(f"Subject: CN = Käse\n{key.read_text()}{only}")
     config = made(
         own_prefix, tmp_path, gpg_key="me", sign_key=str(key), sign_cert=str(certificate)
     )  # fmt: skip

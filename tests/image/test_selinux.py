@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -13,11 +15,14 @@ import pytest
 import shipping_prefix
 
 from flatcar_prefix.errors import UsageError
+from flatcar_prefix.image.beside import _options
 from flatcar_prefix.image.build import sysext
+from flatcar_prefix.image.options import Options
 from flatcar_prefix.prefix.model import Prefix
 
 CONTEXTS = """\
 # A comment.
+  # Another one.
 /.*\tsystem_u:object_r:default_t:s0
 /usr(/.*)?  system_u:object_r:usr_t:s0
 /usr/local/shipped/usr/bin/.*  --  system_u:object_r:bin_t:s0
@@ -64,6 +69,27 @@ def test_files_have_the_labels_of_the_policy(
         shipped, again / "hello.raw", verify=False, format="erofs", selinux=contexts
     )  # fmt: skip
     assert other.read_bytes() == image.read_bytes()
+
+
+def test_other_labels_give_another_file_system_uuid(
+    own_prefix: Prefix, tmp_path: Path, contexts: str
+) -> None:
+    def content(labels: str) -> str:
+        sysext(
+            own_prefix, tmp_path / "hello.raw", verify=False, format="erofs", selinux=labels
+        )  # fmt: skip
+        manifest = json.loads((tmp_path / "hello.manifest.json").read_text())
+        return str(manifest["image"]["content"])
+
+    others = tmp_path / "others"
+    others.write_text(CONTEXTS.replace("usr_t", "lib_t"))
+    assert len({content(""), content(contexts), content(str(others))}) == 3
+
+
+def test_provenance_names_the_labels_by_their_digest(contexts: str) -> None:
+    found = _options(Options(format="erofs", selinux=contexts))
+    digest = hashlib.sha256(CONTEXTS.encode()).hexdigest()
+    assert found["selinux"] == f"sha256:{digest}"
 
 
 def test_other_formats_cannot_have_labels(

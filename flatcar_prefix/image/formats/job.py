@@ -43,6 +43,8 @@ class Job:
                 )
             )
             digest.update(e.content + e.capability)
+        if self.labels:
+            digest.update(self.labels.read_bytes())
         return str(uuid.uuid5(_NAMESPACE, digest.hexdigest()))
 
     @cached_property
