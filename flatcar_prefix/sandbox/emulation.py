@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from flatcar_prefix.errors import PrefixError
@@ -70,12 +69,14 @@ def for_builds(prefix: Prefix) -> Path | None:
     except PrefixError:
         return None
     if not (child := os.fork()):
-        with suppress(OSError):
+        code = 1
+        try:
             namespace.unshare_with_all_users(namespace.CLONE_NEWNS)
             namespace.make_private()
             register(prefix, qemu)
-            os._exit(0)
-        os._exit(1)
+            code = 0
+        finally:
+            os._exit(code)
     return qemu if os.waitpid(child, 0)[1] == 0 else None
 
 

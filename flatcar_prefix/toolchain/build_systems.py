@@ -36,6 +36,10 @@ KNOWN_OF_GLIBC: Mapping[str, str] = {
 }
 """Results that configure would get from running a program on Linux with glibc."""
 
+SHELLS = {"ac_cv_path_shell": "/bin/sh"}
+"""The shell of scripts that a package installs. gzip takes bash if the build machine has it, but
+a target may have no bash."""
+
 
 def directory(prefix: Prefix) -> Path:
     """Return the directory of these files."""
@@ -60,11 +64,6 @@ def files(prefix: Prefix) -> dict[str, str]:
         CMAKE_TOOLCHAIN: cmake_toolchain(prefix),
         MESON_CROSS: meson_cross(prefix),
     }
-
-
-SHELLS = {"ac_cv_path_shell": "/bin/sh"}
-"""The shell of scripts that a package installs. gzip takes bash if the build machine has it, but
-a target may have no bash."""
 
 
 def config_site(prefix: Prefix) -> str:
