@@ -85,7 +85,10 @@ def test_nor_do_the_commands_of_this_program(machine: Machine, led: Path) -> Non
 
 
 def test_a_path_for_root(users: Path, tmp_path: Path) -> None:
-    path = f"{users}::relative:/tmp:{tmp_path}:/usr/bin:/no/such/place"
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    path = f"{users}::relative:{shared}:{tmp_path}:/usr/bin:/no/such/place"
     assert programs.path_for_root(path) == f"{tmp_path}:/usr/bin"
     assert programs.path_for_root(f"{users}:") == programs.SYSTEM_PATH
 

@@ -66,7 +66,8 @@ def test_the_prefix_stands_at_its_eprefix_for_both_roots(caller: str, viewed: In
 def test_nothing_outside_changes(caller: str, viewed: InUse) -> None:
     wrapper = viewed.wrapper("viewsh")
     before = mounts(), snapshot(viewed.final_dir, viewed.staging_dir), os.listdir("/usr/local")
-    run(caller, viewed.machine, wrapper, "-c", "ls -R $PORTAGE_OVERRIDE_EPREFIX")
+    listed = run(caller, viewed.machine, wrapper, "-c", "ls -R $PORTAGE_OVERRIDE_EPREFIX")
+    assert (listed.returncode, listed.stderr) == (0, "")
     assert (
         mounts(),
         snapshot(viewed.final_dir, viewed.staging_dir),
@@ -234,7 +235,7 @@ def test_the_tool_is_the_process_that_was_started(caller: str, viewed: InUse) ->
 
 def test_nothing_is_left_when_the_tool_is_killed(caller: str, viewed: InUse) -> None:
     wrapper = viewed.wrapper("viewsh")
-    before = mounts(), snapshot(viewed.staging_dir / "view"), set(os.listdir("/tmp"))
+    before = mounts(), snapshot(viewed.staging_dir / "view"), view_lists()
     argv = [str(wrapper), "-c", "echo $$; sleep 60"]
     if caller == "user":
         argv = as_ordinary_user(*argv)
@@ -255,7 +256,13 @@ def test_nothing_is_left_when_the_tool_is_killed(caller: str, viewed: InUse) -> 
     assert namespace not in all_namespaces()
     assert mounts() == before[0]
     assert snapshot(viewed.staging_dir / "view") == before[1]
-    assert not [n for n in set(os.listdir("/tmp")) - before[2] if n.startswith(".flatcar-prefix")]
+    assert not view_lists() - before[2]
+
+
+def view_lists() -> set[Path]:
+    """Return the files of ``mount`` that wrappers left in directories for temporary files."""
+    places = ("/tmp", "/var/tmp", "/dev/shm")
+    return {found for place in places for found in Path(place).glob(".flatcar-prefix-view*")}
 
 
 def all_namespaces() -> set[str]:
@@ -428,13 +435,32 @@ def test_names_that_somebody_has_taken_do_not_keep_anybody_out(
     assert len(os.listdir(open_dir)) == 3
 
 
-def test_where_nothing_can_be_created_one_is_told_where(viewed: InUse, open_dir: Path) -> None:
-    open_dir.chmod(0o777)
-    filled = f'i=0; while [ $i -lt 100 ]; do : >{open_dir}/.flatcar-prefix-view.$$.$i; i=$((i + 1)); done; exec "$@"'
-    seen = run("user", viewed.machine, "sh", "-c", filled, "sh", viewed.wrapper("viewsh"), "-c", ":",
-               env={"XDG_RUNTIME_DIR": str(open_dir)})  # fmt: skip
+def closing(*places: str) -> list[str]:
+    """Return the start of a command line that runs the rest with ``places`` read-only."""
+    binds = "; ".join(f"mount --bind {d} {d} && mount -o remount,bind,ro {d}" for d in places)
+    return ["unshare", "--mount", "sh", "-ec", f'{binds}; exec "$@"', "sh"]
+
+
+@pytest.mark.needs_root
+@pytest.mark.parametrize("closed", [(), ("/tmp",), ("/tmp", "/var/tmp"), ("/tmp", "/dev/shm")])
+def test_any_directory_for_temporary_files_will_do(viewed: InUse, closed: tuple[str, ...]) -> None:
+    words = [
+        *closing(*closed),
+        *as_ordinary_user(viewed.wrapper("viewsh"), "-c", "echo in the view"),
+    ]
+    seen = viewed.machine.run(*words)
+    assert (seen.stdout, seen.stderr) == ("in the view\n", "")
+
+
+@pytest.mark.needs_root
+def test_where_nothing_can_be_created_one_is_told_where(viewed: InUse) -> None:
+    words = [
+        *closing("/tmp", "/var/tmp", "/dev/shm"),
+        *as_ordinary_user(viewed.wrapper("viewsh"), "-c", ":"),
+    ]
+    seen = viewed.machine.run(*words)
     assert seen.returncode == 1
-    assert str(open_dir) in two_lines(seen)[1]
+    assert "/tmp" in two_lines(seen)[1]
 
 
 @pytest.mark.needs_root
