@@ -437,8 +437,8 @@ def test_names_that_somebody_has_taken_do_not_keep_anybody_out(
 
 def closing(*places: str) -> list[str]:
     """Return the start of a command line that runs the rest with ``places`` read-only."""
-    binds = "; ".join(f"mount --bind {d} {d} && mount -o remount,bind,ro {d}" for d in places)
-    return ["unshare", "--mount", "sh", "-ec", f'{binds}; exec "$@"', "sh"]
+    binds = "".join(f"mount --bind {d} {d}; mount -o remount,bind,ro {d}; " for d in places)
+    return ["unshare", "--mount", "sh", "-ec", f'{binds}exec "$@"', "sh"]
 
 
 @pytest.mark.needs_root
