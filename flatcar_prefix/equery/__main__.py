@@ -14,6 +14,15 @@ def _interrupted(*_: object) -> NoReturn:
     os._exit(1)
 
 
+def _leave(code: int) -> NoReturn:
+    """Exit without the teardown of the modules, but remove Portage's temporary directory."""
+    if process := sys.modules.get("portage.process"):
+        process.run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 def _run() -> int:
     import signal
 
@@ -38,6 +47,4 @@ if __name__ == "__main__":
     gc.freeze()
     code = _run()
     gc.enable()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    _leave(code)

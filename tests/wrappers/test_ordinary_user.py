@@ -108,10 +108,14 @@ def test_ebuilds_are_read_where_there_is_no_cache(
     toolbox: InUse, open_dir: Path, user: int, line: str
 ) -> None:
     tool, *words = line.split()
-    env = {"PORTAGE_DEPCACHEDIR": str(open_dir)}
+    cache, temporary = open_dir / "cache", open_dir / "temporary"
+    cache.mkdir()
+    temporary.mkdir()
+    os.chown(temporary, user, user)
+    env = {"PORTAGE_DEPCACHEDIR": str(cache), "TMPDIR": str(temporary)}
     done = run(toolbox, user, tool, *words, env=env, timeout=60)
     assert (done.returncode, COLD[line] in done.stdout) == (0, True), done.stdout + done.stderr
-    assert not os.listdir(open_dir)
+    assert (os.listdir(cache), os.listdir(temporary)) == ([], [])
 
 
 ASKED = {
