@@ -57,7 +57,8 @@ def decide(prefix: Prefix, *, say: Progress) -> Prefix:
             "C library: this program's own glibc, baselayout and kernel headers, because those of"
             f" the checkout cannot be had: {reason(log)}; log: {log}"
         )
-        return reconfigure(prefix, replace(prefix, own_libc=True), say=say)
+        # Set-up has printed the notices of the configuration already.
+        return reconfigure(prefix, replace(prefix, own_libc=True))
     say("C library: the checkout's")
     return prefix
 
