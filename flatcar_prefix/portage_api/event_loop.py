@@ -50,7 +50,17 @@ def failing(report: Callable[[Exception], object]) -> Iterator[None]:
         except _Failed as failed:
             raise failed.error from None
         finally:
-            loop.set_exception_handler(None)
+            # Tasks of a failed build can be pending until the interpreter ends.
+            loop.set_exception_handler(_say_but_of_pending_tasks)
+
+
+def _say_but_of_pending_tasks(loop: Any, context: dict[str, Any]) -> None:
+    """Log as asyncio does, unless the destructor of a pending task calls this.
+
+    After a failed build, Portage's tasks of other packages are pending when the loop ends.
+    """
+    if "task" not in context or "exception" in context:
+        loop.default_exception_handler(context)
 
 
 def _handler(report: Callable[[Exception], object]) -> Callable[[Any, dict[str, Any]], None]:
@@ -65,7 +75,7 @@ def _handler(report: Callable[[Exception], object]) -> Callable[[Any, dict[str, 
     def handle(loop: Any, context: dict[str, Any]) -> None:
         error = context.get("exception")
         if not isinstance(error, Exception):
-            loop.default_exception_handler(context)
+            _say_but_of_pending_tasks(loop, context)
         elif "handle" in context:
             leave(error)
         else:

@@ -60,7 +60,7 @@ def test_other_packages_have_no_hooks(tmp_path: Path) -> None:
     assert phase(tmp_path, "compile", "post_src_compile", category="dev-libs") == []
 
 
-@pytest.mark.parametrize("name", ["preinst", "postinst", "prerm"])
+@pytest.mark.parametrize("name", ["pretend", "preinst", "postinst", "prerm"])
 def test_accounts_of_the_build_machine_are_left_alone_without_a_word(
     tmp_path: Path, name: str
 ) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import multiprocessing
 from collections.abc import Callable
 from typing import Any
@@ -63,11 +64,26 @@ def test_it_ends_a_forked_process_and_is_reported_there() -> None:
     assert process.exitcode == 1
 
 
-def test_the_loop_is_as_before_afterwards() -> None:
-    loop = global_event_loop()._loop
+def leave_a_task_pending(loop: Any) -> None:
+    async def run() -> None:
+        await loop.create_future()
+
+    loop.create_task(run())
+    loop.run_until_complete(asyncio.sleep(0))
+
+
+def test_tasks_that_a_failed_build_leaves_are_not_reported(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    loop = global_event_loop()
     with event_loop.failing(print):
-        assert loop._exception_handler is not None
-    assert loop._exception_handler is None
+        leave_a_task_pending(loop)
+        gc.collect()
+        leave_a_task_pending(loop)
+    gc.collect()
+    assert not caplog.messages
+    loop._loop.call_exception_handler({"message": "something else"})
+    assert caplog.messages == ["something else"]
 
 
 def test_terminated_tasks_get_limited_time(monkeypatch: pytest.MonkeyPatch) -> None:

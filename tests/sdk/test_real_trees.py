@@ -70,6 +70,19 @@ def test_it_resolves(real_container: Container, board: str, wanted: str) -> None
     assert not COMPLAINTS.findall(said.stdout + said.stderr)
 
 
+@pytest.mark.parametrize("kind", ["sdk", "board"])
+def test_the_rate_of_resolution_is_that_of_other_machines(
+    real_container: Container, kind: str
+) -> None:
+    """The rate and the failures by reason are printed: run pytest with -s."""
+    setup(real_container, kind, "--bootstrap=import", f"--toolchain={kind}")
+    rates = CHECKOUT / "benchmarks/real_trees.py"
+    said = real_container.ok(sys.executable, rates, "--prefix", kind, "--details")
+    print(said.stdout)
+    good, count = map(int, re.findall(r"(\d+) of (\d+) resolve", said.stdout)[0])
+    assert (count > 500, good / count > 0.9) == (True, True), said.stdout
+
+
 @pytest.fixture
 def real_sdk(real_container: Container, tmp_path_factory: pytest.TempPathFactory) -> Container:
     """The checkout in an SDK with a Portage of its own and the checkout's SDK profile.
