@@ -42,6 +42,7 @@ from flatcar_prefix.system.own_files import (
 )
 from flatcar_prefix.system.places import data_dir
 from flatcar_prefix.system.progress import NO_PROGRESS, Progress
+from flatcar_prefix.toolchain import build_systems
 from flatcar_prefix.toolchain.flags import HOST_PROGRAMS, search_path
 
 QA_CHECKS = "usr/lib/install-qa-check.d"
@@ -100,6 +101,7 @@ def host_make_conf(
         "PORTAGE_GRPNAME": prefix.groupname,
         "FEATURES": " ".join(features),
         "USE": make_conf.USE,
+        **build_systems.FOR_ALL_BUILDS,
         **checkout_config.python_targets(prefix.repositories, target),
         **make_conf.fetch_variables(prefix, launcher),
     }

@@ -41,6 +41,12 @@ SHELLS = {"ac_cv_path_shell": "/bin/sh"}
 a target may have no bash."""
 
 
+FOR_ALL_BUILDS = {"CMAKE_POLICY_VERSION_MINIMUM": "3.5"}
+"""Variables for packages of a prefix and of the build host. CMake 4 configures a project that asks
+for a version before 3.5 only with this one; older versions of CMake do not read it. A machine's
+CMake is often newer than the one that a checkout was made for."""
+
+
 def directory(prefix: Prefix) -> Path:
     """Return the directory of these files."""
     return prefix.tools_dir.parent / "share"
@@ -51,6 +57,7 @@ def variables(prefix: Prefix) -> dict[str, str]:
     here = directory(prefix)
     return {
         "CONFIG_SITE": os.fspath(here / CONFIG_SITE),
+        **FOR_ALL_BUILDS,
         "CMAKE_TOOLCHAIN_FILE": os.fspath(here / CMAKE_TOOLCHAIN),
         # Not MYMESONARGS: it belongs to the user and follows the eclass's own cross file.
         "FLATCAR_PREFIX_MESON_CROSS": os.fspath(here / MESON_CROSS),

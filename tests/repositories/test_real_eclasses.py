@@ -165,7 +165,7 @@ PACKAGES = (
         "cmake-program",
         "cmake",
         {
-            "CMakeLists.txt": "cmake_minimum_required(VERSION 3.20)\nproject(x C)\n"
+            "CMakeLists.txt": "cmake_minimum_required(VERSION 3.1)\nproject(x C)\n"
             "add_executable(cmake-program main.c)\ninstall(TARGETS cmake-program)\n",
             "main.c": said("cmake-program", MAIN),
         },
