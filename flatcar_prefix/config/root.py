@@ -190,6 +190,11 @@ def _use(prefix: Prefix) -> list[tuple[str, str, str]]:
             "sys-apps/baselayout",
             "build",
         ),
+        (
+            "A prefix has no udev, so libusb finds the readers of smart cards.",
+            "sys-apps/pcsc-lite",
+            "libusb",
+        ),
     ]
 
 

@@ -27,7 +27,7 @@ def test_regen_makes_it_and_what_is_made_is_not_made_again(machine: Machine, pre
     number = len([*machine.repos.glob("*/*/*/*.ebuild")])
     assert f"the metadata of {number} ebuilds are cached" in done.stdout
     made = sourced(machine)
-    assert {"grep-3.8", "glibc-2.36-r1", "flatcar-prefix-0.1.0"} <= made - before
+    assert {"grep-3.8", "glibc-2.36-r2", "flatcar-prefix-0.1.0"} <= made - before
     stamps = {p: p.stat().st_mtime_ns for p in (machine.base / "cache").rglob("grep-3.8")}
     assert machine.fp("regen", "cached").returncode == 0
     assert {p: p.stat().st_mtime_ns for p in stamps} == stamps

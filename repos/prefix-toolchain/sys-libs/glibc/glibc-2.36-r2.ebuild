@@ -17,7 +17,10 @@ SRC_URI="debian://${PN}/${PN}_${PV}.orig.tar.xz -> ${MY_P}.tar.xz"
 LICENSE="LGPL-2.1+ GPL-2+ BSD"
 SLOT="2.2"
 KEYWORDS="amd64 arm64"
-IUSE="nls +split-usr static-libs"
+# Packages of the time zones block a glibc without the flag vanilla, or with it: in Gentoo, it
+# stands for one that installs the programs for time zones. This one installs none.
+IUSE="nls +split-usr static-libs vanilla"
+REQUIRED_USE="!vanilla"
 # Nearly all objects and start files are compiled without debugging information.
 QA_PRESTRIPPED="usr/lib.*"
 # The test suite takes hours, and runs the built programs.
