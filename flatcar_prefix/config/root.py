@@ -179,6 +179,7 @@ def has_in_checkout(prefix: Prefix, package: str) -> bool:
 
 
 def _use(prefix: Prefix) -> list[tuple[str, str, str]]:
+    own_libc = [("This program's glibc is built without CET.", COMPILER, "-cet")]
     return [
         (
             "A prefix has no logins: no PAM, no setuid programs and no daemons.",
@@ -195,6 +196,7 @@ def _use(prefix: Prefix) -> list[tuple[str, str, str]]:
             "sys-apps/pcsc-lite",
             "libusb",
         ),
+        *(own_libc if prefix.own_libc else ()),
     ]
 
 

@@ -50,9 +50,13 @@ def set_up(machine: Machine) -> tuple[str, dict[str, object]]:
     )
 
 
-def masks(machine: Machine) -> str:
+def own_file(machine: Machine, name: str) -> str:
     config = machine.staging("one") / "root/usr/local/one/etc/portage"
-    return (config / "package.mask/00-flatcar-prefix").read_text()
+    return (config / name / "00-flatcar-prefix").read_text()
+
+
+def masks(machine: Machine) -> str:
+    return own_file(machine, "package.mask")
 
 
 @pytest.mark.e2e
@@ -62,7 +66,9 @@ def test_a_tarball_that_no_place_has_makes_the_own_library_the_choice(machine: M
     said, recorded = set_up(machine)
     assert "C library: this program's own glibc, baselayout and kernel headers" in said
     assert f"no place has {TARBALL}" in said
+    assert said.count("writing the configuration roots") == 1
     assert recorded["own_libc"] is True
+    assert "sys-devel/gcc -cet" in own_file(machine, "package.use")
     assert "sys-libs/glibc::gentoo-subset" in masks(machine)
     assert "sys-libs/glibc::prefix-toolchain" not in masks(machine)
     prefix = record.read(machine.staging("one"))
