@@ -186,20 +186,45 @@ def faults(prefix: fp.Prefix, contents: set[str], final: fp.Root) -> list[str]:
 
 
 def programs(prefix: fp.Prefix, contents: set[str], final: fp.Root) -> tuple[str, str]:
-    """Run up to three programs of a package in the sandbox, which contains only the prefix."""
+    """Run up to three programs of a package in the sandbox, which contains only the prefix.
+
+    If it has none, load up to three of its libraries.
+    """
     places = [os.fspath(final.eroot / name) for name in ("bin", "sbin", "usr/bin", "usr/sbin")]
     paths = sorted(p for p in contents if os.path.dirname(p) in places and os.access(p, os.X_OK))
     failed = []
     for path in paths[:3]:
         target = path.removeprefix(os.fspath(final.path))
         for option in ("--version", "--help", "-V"):
-            argv = ["flatcar-prefix", "run", prefix.id, "--", target, option]
-            done = subprocess.run(["timeout", "20", *argv], capture_output=True, text=True,
-                                  stdin=subprocess.DEVNULL, check=False)  # fmt: skip
-            if done.returncode in (0, 1, 2):
+            if in_sandbox(prefix, target, option).returncode in (0, 1, 2):
                 return "run", f"{os.path.basename(path)} {option}"
-        failed.append(f"{os.path.basename(path)}: {(done.stderr or done.stdout).strip()[:100]}")
-    return "verified", "; ".join(failed) or "it has no programs"
+        failed.append(os.path.basename(path))
+    if failed:
+        return "verified", f"does not run: {', '.join(failed)}"
+    return libraries(prefix, contents, final)
+
+
+def libraries(prefix: fp.Prefix, contents: set[str], final: fp.Root) -> tuple[str, str]:
+    """Load up to three shared libraries, with those that they need, by the prefix's loader."""
+    paths = sorted(
+        p for p in contents if re.search(r"\.so(\.[0-9]+)*$", p) and not os.path.islink(p)
+    )
+    if not paths:
+        return "verified", "it has no programs and no libraries"
+    root, loader = os.fspath(final.path), os.path.join(prefix.eprefix, prefix.board.loader)
+    for path in paths[:3]:
+        done = in_sandbox(prefix, loader, "--list", path.removeprefix(root))
+        if done.returncode:
+            return "verified", f"{os.path.basename(path)}: {done.stderr.strip()[:100]}"
+    return "run", f"{', '.join(os.path.basename(path) for path in paths[:3])}: loaded"
+
+
+def in_sandbox(prefix: fp.Prefix, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the prefix in the sandbox."""
+    argv = ["timeout", "20", "flatcar-prefix", "run", prefix.id, "--", *words]
+    return subprocess.run(
+        argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+    )
 
 
 def build(prefix: fp.Prefix, atoms: Sequence[str], limit: float) -> list[dict[str, object]]:
