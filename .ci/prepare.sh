@@ -23,7 +23,7 @@ TEST_PROGRAMS=(
 	softhsm2-util:softhsm2 pkcs11-tool:opensc
 	"/usr/lib/$(uname -m)-linux-gnu/engines-3/pkcs11.so:libengine-pkcs11-openssl"
 	/usr/bin/cargo:cargo /usr/bin/go:golang-go sshd:openssh-server nginx:nginx-light rsync:rsync
-	autoconf:autoconf gdb:gdb groff:groff-base zsh:zsh fish:fish ccache:ccache distccd:distcc
+	autoconf:autoconf aclocal:automake gdb:gdb groff:groff-base zsh:zsh fish:fish ccache:ccache distccd:distcc
 	chromium-headless-shell:chromium-headless-shell
 )
 

@@ -101,7 +101,7 @@ def host_make_conf(
         "PORTAGE_GRPNAME": prefix.groupname,
         "FEATURES": " ".join(features),
         "USE": make_conf.USE,
-        **build_systems.FOR_ALL_BUILDS,
+        **build_systems.for_all_builds(prefix),
         **checkout_config.python_targets(prefix.repositories, target),
         **make_conf.fetch_variables(prefix, launcher),
     }

@@ -15,9 +15,6 @@ from flatcar_prefix.config import machine_packages
 from flatcar_prefix.system.files import replace_link, write_atomic
 from flatcar_prefix.system.places import data_dir
 
-ACLOCAL = Path("/usr/share/aclocal")
-"""The directory of the machine's m4 macros."""
-
 OWN = "eclass-helpers/build-host"
 """The directory of this program's replacements of Gentoo's helpers."""
 
@@ -44,8 +41,6 @@ def texts(python: str) -> Mapping[str, str]:
     """Return the text of each written file, by its path."""
     home = os.path.dirname(machine_packages.python_path() or "/usr/bin/python3")
     return {
-        # aclocal --system-acdir reads further directories from this file, see aclocal(1).
-        "usr/share/aclocal/dirlist": f"{ACLOCAL}\n",
         # Makes usr/bin/python3.N a virtual environment, so that the machine's Python finds the
         # modules of packages for the build host; see the documentation of venv.
         "usr/pyvenv.cfg": f"home = {home}\ninclude-system-site-packages = true\n",

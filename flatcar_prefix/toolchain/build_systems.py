@@ -41,10 +41,8 @@ SHELLS = {"ac_cv_path_shell": "/bin/sh"}
 a target may have no bash."""
 
 
-FOR_ALL_BUILDS = {"CMAKE_POLICY_VERSION_MINIMUM": "3.5"}
-"""Variables for packages of a prefix and of the build host. CMake 4 configures a project that asks
-for a version before 3.5 only with this one; older versions of CMake do not read it. A machine's
-CMake is often newer than the one that a checkout was made for."""
+MACROS = "/usr/share/aclocal"
+"""The machine's macros for aclocal."""
 
 
 def directory(prefix: Prefix) -> Path:
@@ -52,12 +50,23 @@ def directory(prefix: Prefix) -> Path:
     return prefix.tools_dir.parent / "share"
 
 
+def for_all_builds(prefix: Prefix) -> dict[str, str]:
+    """Return the variables for packages of the prefix and of the build host."""
+    # CMake 4 configures a project for CMake before 3.5 only with this variable; older versions do
+    # not read it. A machine's CMake is often newer than the one that a checkout was made for.
+    found = {"CMAKE_POLICY_VERSION_MINIMUM": "3.5"}
+    if not prefix.native_host:
+        # autotools.eclass gives aclocal the build host's directory in place of the machine's.
+        found["FLATCAR_PREFIX_ACLOCAL"] = MACROS
+    return found
+
+
 def variables(prefix: Prefix) -> dict[str, str]:
     """Return the variables that point build systems at the files."""
     here = directory(prefix)
     return {
         "CONFIG_SITE": os.fspath(here / CONFIG_SITE),
-        **FOR_ALL_BUILDS,
+        **for_all_builds(prefix),
         "CMAKE_TOOLCHAIN_FILE": os.fspath(here / CMAKE_TOOLCHAIN),
         # Not MYMESONARGS: it belongs to the user and follows the eclass's own cross file.
         "FLATCAR_PREFIX_MESON_CROSS": os.fspath(here / MESON_CROSS),

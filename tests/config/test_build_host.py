@@ -141,10 +141,6 @@ class TestFiles:
         said = subprocess.check_output(argv, text=True, env={"EPYTHON": "python2.0"})
         assert said == f"{name} word\n"
 
-    def test_aclocal_finds_the_machines_macros(self, host: Path) -> None:
-        # aclocal reads the file dirlist in --system-acdir.
-        assert (host / "usr/share/aclocal/dirlist").read_text() == "/usr/share/aclocal\n"
-
     def test_a_file_of_a_package_stays(self, host: Path) -> None:
         path = host / "usr/bin/eltpatch"
         path.unlink()

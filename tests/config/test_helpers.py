@@ -28,6 +28,22 @@ def test_the_bashrc_unsets_the_list_before_the_first_phase(tmp_path: Path) -> No
     assert {"CC", "PATH"} <= left
 
 
+def test_aclocal_finds_the_machines_macros_as_with_the_eclass(tmp_path: Path) -> None:
+    """autotools.eclass lets aclocal read the directories of a list that it writes, see #677002."""
+    (tmp_path / "bashrc").write_text(helpers.bashrc())
+    (tmp_path / "macros").mkdir()
+    (tmp_path / "macros/own.m4").write_text("AC_DEFUN([PREFIX_TEST_OWN], [:])\n")
+    (tmp_path / "list").mkdir()
+    (tmp_path / "list/dirlist").write_text("/nonexistent\n")
+    (tmp_path / "configure.ac").write_text("AC_INIT([a], [1])\nPREFIX_TEST_OWN\n")
+    env = {"PATH": "/usr/bin:/bin", "FLATCAR_PREFIX_TOOLS": "/tools", "T": "/none"}
+    env |= {"EBUILD_PHASE": "setup", "ACLOCAL_PATH": "/nonexistent"}
+    env |= {"FLATCAR_PREFIX_ACLOCAL": str(tmp_path / "macros")}
+    script = f". {tmp_path}/bashrc; cd {tmp_path}; aclocal --system-acdir={tmp_path}/list"
+    subprocess.run(["bash", "-c", script], env=env, check=True)
+    assert "PREFIX_TEST_OWN" in (tmp_path / "aclocal.m4").read_text()
+
+
 def test_no_group_repeats_a_variable() -> None:
     assert len(set(variables.ASTRAY)) == len(variables.ASTRAY)
     assert set(variables.UNSET_IN_BUILDS) <= set(variables.ASTRAY)
