@@ -52,14 +52,14 @@ def test_what_a_killed_call_has_built_is_not_built_again(
             newins - text <<<"${{RANDOM}}"
         }}
         pkg_preinst() {{
-            [[ ! -e {wait} ]] || sleep 5
+            [[ ! -e {wait} ]] || {{ : >"${{T}}/merging" && sleep 5; }}
         }}
         """,
     )
 
     def is_built() -> bool:
-        packages = empty_prefix.staging_dir.glob("pkgs/test-killed/once/*")
-        return [path.suffix for path in packages if path.stat().st_size] == [".tar"]
+        # Portage has written the whole binary package before it merges.
+        return bool(list(empty_prefix.staging_dir.glob("tmp/portage/test-killed/*/temp/merging")))
 
     kill_once(empty_prefix, package, is_built)
     wait.unlink()

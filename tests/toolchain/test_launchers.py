@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,6 +84,9 @@ def helper(tmp_path: Path) -> Iterator[Helper]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     log = tmp_path / "distccd.log"
+    # The machine may let only root write to /tmp.
+    temporary = Path(tempfile.mkdtemp(prefix="fp-distccd-", dir="/var/tmp"))
+    os.chown(temporary, *pwd.getpwnam("nobody")[2:4])
     daemon = subprocess.Popen(
         [
             *(shutil.which("distccd") or "/usr/bin/distccd", "--no-detach", "--daemon"),
@@ -89,6 +94,7 @@ def helper(tmp_path: Path) -> Iterator[Helper]:
             *("--log-stderr", "--jobs", "2", "--user", "nobody"),
         ],
         stderr=log.open("w"),
+        env={**os.environ, "TMPDIR": os.fspath(temporary)},
     )
     try:
         for _ in range(100):
@@ -100,6 +106,7 @@ def helper(tmp_path: Path) -> Iterator[Helper]:
     finally:
         daemon.terminate()
         daemon.wait()
+        shutil.rmtree(temporary)
 
 
 def test_ccache_is_used_and_changes_no_byte(imported_prefix: InUse, tmp_path: Path) -> None:
