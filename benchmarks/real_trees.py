@@ -222,8 +222,13 @@ def libraries(prefix: fp.Prefix, contents: set[str], final: fp.Root) -> tuple[st
 def in_sandbox(prefix: fp.Prefix, *words: str) -> subprocess.CompletedProcess[str]:
     """Run a command of the prefix in the sandbox."""
     argv = ["timeout", "20", "flatcar-prefix", "run", prefix.id, "--", *words]
-    return subprocess.run(
-        argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+    return subprocess.run(  # bzip2 --version compresses its input, too.
+        argv,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        stdin=subprocess.DEVNULL,
+        check=False,
     )
 
 
