@@ -165,7 +165,7 @@ def _from_mirror(request: Request, mirror: str) -> str:
 
 
 def _from_index(request: Request, index: str, project: str, file: str) -> str:
-    """Fetch a source distribution from a Python package index and return its URI."""
+    """Fetch a file of a project from a Python package index and return its URI."""
     for uri in pypi.links(index, project, file, request.timeout):
         download(uri, request.destination, request.limits)
         return uri

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Find source distributions in the Python package index.
+"""Find source distributions and wheels in the Python package index.
 
 ``mirror://pypi`` is a directory of redirections, which an index need not have. The simple
 repository API (PEP 503 and 691) lists all files of a project, so it is the second place.
@@ -22,9 +22,12 @@ _LARGEST_PAGE = 32 << 20
 
 
 def project(uri: str) -> tuple[str, str] | None:
-    """Return the normalized project and the file of a URI of ``mirror://pypi``, else ``None``."""
+    """Return the normalized project and the file of a URI of ``mirror://pypi``, else ``None``.
+
+    The directory below ``packages`` is ``source`` or, for a wheel, its tag of Python.
+    """
     path = unquote(urlsplit(uri).path)
-    found = re.search(r"/packages/source/[^/]/([A-Za-z0-9._-]+)/([^/]+)$", path)
+    found = re.search(r"/packages/[A-Za-z0-9_.]+/[^/]/([A-Za-z0-9._-]+)/([^/]+)$", path)
     return (re.sub(r"[-_.]+", "-", found[1]).lower(), found[2]) if found else None
 
 

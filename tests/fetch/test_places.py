@@ -203,20 +203,28 @@ def served(tmp_path: Path) -> Iterator[tuple[str, Path]]:
         server.shutdown()
 
 
-def test_a_source_distribution_comes_from_the_index_if_the_directory_lacks_it(
-    served: tuple[str, Path], tmp_path: Path
+@pytest.mark.parametrize(
+    ("directory", "name"),
+    [
+        ("source", "typing_extensions-4.tar.gz"),
+        ("py3", "typing_extensions-4-py3-none-any.whl"),
+        ("py2.py3", "typing_extensions-4-py2.py3-none-any.whl"),
+    ],
+)
+def test_a_distribution_comes_from_the_index_if_the_directory_lacks_it(
+    served: tuple[str, Path], tmp_path: Path, directory: str, name: str
 ) -> None:
-    url, directory = served
-    (directory / "simple/typing-extensions").mkdir(parents=True)
-    (directory / "simple/typing-extensions/index.html").write_text(
-        '<a href="../../files/typing_extensions-4.tar.gz#sha256=0">x</a><a>no</a>'
+    url, place = served
+    (place / "simple/typing-extensions").mkdir(parents=True)
+    (place / "simple/typing-extensions/index.html").write_text(
+        f'<a href="../../files/{name}#sha256=0">x</a><a>no</a>'
     )
-    (directory / "files").mkdir()
-    (directory / "files/typing_extensions-4.tar.gz").write_bytes(b"sdist")
-    uri = f"{url}/packages/source/t/typing_extensions/typing_extensions-4.tar.gz"
+    (place / "files").mkdir()
+    (place / "files" / name).write_bytes(b"distribution")
+    uri = f"{url}/packages/{directory}/t/typing_extensions/{name}"
     origin = fetch.fetch(request(tmp_path, uri, None, indexes=(f"{url}/simple",)))
-    assert origin == f"{url}/files/typing_extensions-4.tar.gz"
-    assert (tmp_path / "d/out").read_bytes() == b"sdist"
+    assert origin == f"{url}/files/{name}"
+    assert (tmp_path / "d/out").read_bytes() == b"distribution"
 
 
 def test_pips_variables_name_the_indexes() -> None:
