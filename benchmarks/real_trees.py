@@ -201,7 +201,21 @@ def programs(prefix: fp.Prefix, contents: set[str], final: fp.Root) -> tuple[str
         failed.append(os.path.basename(path))
     if failed:
         return "verified", f"does not run: {', '.join(failed)}"
-    return libraries(prefix, contents, final)
+    return modules(prefix, contents, final) or libraries(prefix, contents, final)
+
+
+def modules(prefix: fp.Prefix, contents: set[str], final: fp.Root) -> tuple[str, str] | None:
+    """Import the Python modules of a package in the prefix's Python, or return ``None``."""
+    pattern = r"/(python3\.\d+)/site-packages/([A-Za-z]\w*)(?:\.py|/__init__\.py)$"
+    found = {one.groups() for path in contents if (one := re.search(pattern, path))}
+    if not found:
+        return None
+    for python, name in sorted(found):
+        target = os.path.join(prefix.eprefix, "usr/bin", python)
+        done = in_sandbox(prefix, target, "-c", f"import {name}")
+        if done.returncode:
+            return "verified", f"import {name}: {done.stderr.strip()[-100:]}"
+    return "run", f"imported: {', '.join(sorted(name for _, name in found))}"
 
 
 def libraries(prefix: fp.Prefix, contents: set[str], final: fp.Root) -> tuple[str, str]:
