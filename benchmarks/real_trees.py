@@ -206,16 +206,26 @@ def programs(prefix: fp.Prefix, contents: set[str], final: fp.Root) -> tuple[str
 
 def modules(prefix: fp.Prefix, contents: set[str], final: fp.Root) -> tuple[str, str] | None:
     """Import the Python modules of a package in the prefix's Python, or return ``None``."""
-    pattern = r"/(python3\.\d+)/site-packages/([A-Za-z]\w*)(?:\.py|/__init__\.py)$"
+    pattern = r"/(python3\.\d+)/site-packages/((?:[A-Za-z]\w*/)*[A-Za-z]\w*?)(?:/__init__)?\.py$"
     found = {one.groups() for path in contents if (one := re.search(pattern, path))}
-    if not found:
+    places = {place for _, place in found}
+    top = sorted(one for one in found if not any(p in places for p in parents(one[1])))
+    if not top:
         return None
-    for python, name in sorted(found):
+    names = [(python, place.replace("/", ".")) for python, place in top]
+    for python, name in names:
         target = os.path.join(prefix.eprefix, "usr/bin", python)
         done = in_sandbox(prefix, target, "-c", f"import {name}")
         if done.returncode:
             return "verified", f"import {name}: {done.stderr.strip()[-100:]}"
-    return "run", f"imported: {', '.join(sorted(name for _, name in found))}"
+    return "run", f"imported: {', '.join(name for _, name in names)}"
+
+
+def parents(place: str) -> Iterator[str]:
+    """Yield the directories of a relative path."""
+    while "/" in place:
+        place = place.rpartition("/")[0]
+        yield place
 
 
 def libraries(prefix: fp.Prefix, contents: set[str], final: fp.Root) -> tuple[str, str]:
