@@ -322,6 +322,12 @@ for _words, _code in {
     "gone/env python3": "script-interpreter-missing",
 }.items():
     fault(f"#! {_words}", _code, SCRIPT)(_env(_words))
+fault("#! env sh", "script-system-shell", SCRIPT, "warning")(
+    lambda mini: mini.write(SCRIPT, "#!/usr/bin/env sh\n", 0o755)
+)
+fault("#! env bash", "script-env", SCRIPT)(
+    lambda mini: mini.write(SCRIPT, "#!/usr/bin/env bash\n", 0o755)
+)
 fault("#! env -S python3 -u", "script-env", SCRIPT, "warning")(_env("env -S python3 -u"))
 
 # Links.

@@ -23,6 +23,7 @@ _MAX_INTERPRETERS = 5
 _STARTED = frozenset({"bin", "sbin"})
 _SYSTEM_SHELLS = frozenset({"/bin/sh", "/usr/bin/sh"})
 """The POSIX shell of every system: FHS requires it, and system(3) runs it."""
+_ENV = frozenset({"/bin/env", "/usr/bin/env"})
 _SAMPLE = ".sample"
 """The suffix of scripts that nothing runs until a user renames them, as git's hooks."""
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -39,6 +40,10 @@ def check_script(resolver: Resolver, path: str, head: bytes) -> Iterator[Finding
     in_path = posixpath.basename(posixpath.dirname(path)) in IN_PATH
     level = "" if in_path else WARNING
     inside = tree.inside(interpreter)
+    if interpreter in _ENV and words[1:] == ["sh"]:
+        # Each caller's PATH has this shell: the system's or the prefix's.
+        yield _system_shell(path, f"{interpreter} sh", in_path)
+        return
     if posixpath.basename(interpreter) == "env" and not inside:
         message = f"searches PATH for its interpreter: {' '.join(words)}"
         yield Finding("script-env", path, message, level)
@@ -53,8 +58,7 @@ def check_script(resolver: Resolver, path: str, head: bytes) -> Iterator[Finding
         inside = tree.inside(interpreter) or " " in interpreter
         reason = _cannot_run(resolver, interpreter) if inside else ""
     if interpreter in _SYSTEM_SHELLS:
-        message = f"has the interpreter {interpreter}, the target's own shell"
-        yield Finding("script-system-shell", path, message, WARNING if in_path else NOTE)
+        yield _system_shell(path, interpreter, in_path)
     elif not inside:
         code = "script-interpreter" if in_path else "script-interpreter-aside"
         outside = f"has the interpreter {interpreter}, outside the prefix"
@@ -63,6 +67,11 @@ def check_script(resolver: Resolver, path: str, head: bytes) -> Iterator[Finding
         message = f"has the interpreter {interpreter!r}, which {reason}"
         hint = _CARRIAGE_RETURN if interpreter.endswith("\r") else ""
         yield Finding("script-interpreter-missing", path, message, level, hint=hint)
+
+
+def _system_shell(path: str, interpreter: str, in_path: bool) -> Finding:
+    message = f"has the interpreter {interpreter}, the target's own shell"
+    return Finding("script-system-shell", path, message, WARNING if in_path else NOTE)
 
 
 def check_text(path: str, mode: int, head: bytes) -> Iterator[Finding]:
