@@ -222,12 +222,12 @@ def python_version() -> str:
     return f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
-OWN_TOOLS = ("cmake", "meson", "ninja")
-"""Programs that pip can install in a newer version than the distribution's."""
+OWN_TOOLS = ("bash", "cmake", "meson", "ninja")
+"""Programs that this program's environment can have in a newer version than the distribution."""
 
 
 def find_program(name: str) -> str | None:
-    """Return the program's path: for build systems, this program's own environment first."""
+    """Return the program's path: for :data:`OWN_TOOLS`, this program's own environment first."""
     if name == "python3":
         return python_path()
     if name in OWN_TOOLS and (own := shutil.which(name, path=os.path.dirname(sys.executable))):

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -91,7 +93,8 @@ class Unreadable:
     def hint(self) -> str:
         """The user's next step."""
         needed = _dotted(eapis.NEEDED_BASH[self.eapi])
-        return f"Use a machine with bash {needed}, or the SDK, to build these packages."
+        place = os.path.join(os.path.dirname(sys.executable), "bash")
+        return f"Build bash {needed} from source and install it as {place}, or use the SDK."
 
 
 def unreadable(repositories: Sequence[Repository]) -> list[Unreadable]:

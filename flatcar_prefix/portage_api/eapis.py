@@ -1,16 +1,37 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""EAPIs that this machine cannot read, because its bash is too old for them."""
+"""The bash that Portage runs, and EAPIs that it is too old for."""
 
 from __future__ import annotations
 
 import functools
+import os
 import re
 import subprocess
+import sys
 from typing import Any
 
 NEEDED_BASH = {"9": (5, 3)}
 """The bash version of each EAPI of which a supported distribution may have an older bash, see
 "Bash version" in PMS."""
+
+
+def own_bash() -> str | None:
+    """Return the bash of this program's environment; ``None`` if it has none."""
+    path = os.path.join(os.path.dirname(sys.executable), "bash")
+    return path if os.access(path, os.X_OK) else None
+
+
+def use_own_bash(portage: Any) -> None:
+    """Make Portage run the bash of this program's environment, if it has one.
+
+    Scripts of Portage start bash by ``env``; the build host's directory of programs has a
+    link to it.
+    """
+    from portage import process
+
+    if path := own_bash():
+        # No public setting names the shell.
+        portage.const.BASH_BINARY = process.BASH_BINARY = path
 
 
 @functools.cache

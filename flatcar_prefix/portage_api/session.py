@@ -39,6 +39,7 @@ def import_portage(*, owner: bool = True, users: tuple[str, str] | None = None) 
         ) from error
     check_version(str(portage.VERSION))
     _initialise_users(portage, owner=owner, names=users)
+    eapis.use_own_bash(portage)
     eapis.leave_out_unreadable(portage)
     return portage
 
@@ -143,13 +144,21 @@ def load_trees(variables: Mapping[str, str], *, env: Mapping[str, str] | None = 
             target_root=variables["ROOT"],
             sysroot=variables["SYSROOT"],
             eprefix=variables["EPREFIX"],
-            env={"PATH": os.defpath, **named, **(env or {})},
+            env={"PATH": _search_path(variables), **named, **(env or {})},
         )
         target = trees[trees._target_eroot]
         # Build these now: at first use, Portage may have another build host.
         for name in ("vartree", "porttree", "bintree"):
             target[name]
         return target
+
+
+def _search_path(variables: Mapping[str, str]) -> str:
+    """Return PATH for programs that Portage starts, with the bash that is to read ebuilds."""
+    host = variables.get("PORTAGE_OVERRIDE_EPREFIX")
+    if not host or eapis.own_bash() is None:
+        return os.defpath
+    return os.pathsep.join((os.path.join(host, "usr/bin"), os.defpath))
 
 
 def global_config_path() -> str:

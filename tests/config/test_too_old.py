@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from flatcar_prefix.config import machine_packages, too_old
+from flatcar_prefix.config import host_files, machine_packages, too_old
 from flatcar_prefix.portage_api import eapis, session
 from flatcar_prefix.prefix.repository import Repository
 
@@ -56,6 +58,30 @@ def test_ebuilds_that_bash_cannot_read_are_counted(
     ]
     monkeypatch.setattr(eapis, "bash_version", lambda: (5, 3))
     assert too_old.unreadable([Repository("main", tmp_path)]) == []
+
+
+def test_the_bash_of_the_environment_runs_ebuilds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    portage = session.import_portage()
+    for module in (portage.const, portage.process):
+        monkeypatch.setattr(module, "BASH_BINARY", "/bin/bash")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python3"))
+    eapis.use_own_bash(portage)
+    assert portage.process.BASH_BINARY == "/bin/bash"
+    own = tmp_path / "bash"
+    own.write_text("#!/bin/sh\necho GNU bash, version 7.1.2\n")
+    own.chmod(0o755)
+    eapis.use_own_bash(portage)
+    status = portage.process.spawn_bash("true", fd_pipes={}, env={}, returnpid=False)
+    assert status == 0
+    assert portage.process.BASH_BINARY == portage.const.BASH_BINARY == str(own)
+    assert eapis.bash_version.__wrapped__() == (7, 1)
+    assert host_files.links("3.11")["usr/bin/bash"] == own
+    variables = {"PORTAGE_OVERRIDE_EPREFIX": "/host"}
+    assert session._search_path(variables).startswith("/host/usr/bin:/")
+    own.unlink()
+    assert session._search_path(variables) == os.defpath
 
 
 def test_portage_does_not_source_them(monkeypatch: pytest.MonkeyPatch) -> None:
