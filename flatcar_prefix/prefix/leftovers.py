@@ -29,6 +29,8 @@ def sweep(prefix: Prefix) -> None:
         sweep_temporaries(directory)
     abandoned = [
         *prefix.staging.tmpdir.glob("tmp????????"),  # Python's names, see tempfile
+        *prefix.staging.tmpdir.glob("portage/portage-tmpdir-*"),  # Portage's, for EAPI 9
+        *prefix.final.tmpdir.glob("portage/portage-tmpdir-*"),
         *_partial_packages(prefix.staging.pkgdir),
     ]
     for path in abandoned:

@@ -146,10 +146,11 @@ class Confinement:
         if phase == "fetch":
             caches = (env.get("DISTDIR", ""), self.prefix.distdir, self.prefix.depcachedir.parent)
             return _existing((*caches, build_dir, env.get("PKGDIR", "")))
+        extra = _extra_source(env)
         if phase in ("clean", "cleanrm"):
             # Portage removes the build directory itself, which cannot be a mount point then.
-            return _existing((os.path.dirname(os.path.dirname(build_dir)),))
-        places: list[str | Path] = [build_dir, *_build_caches(env)]
+            return _existing((os.path.dirname(os.path.dirname(build_dir)), extra))
+        places: list[str | Path] = [build_dir, extra, *_build_caches(env)]
         if phase not in BUILDING:
             roots = (self.prefix.staging, self.prefix.final)
             places += [root.path for root in roots]
@@ -332,6 +333,14 @@ def _build_caches(env: Mapping[str, str]) -> Iterator[str]:
             yield env.get(variable, "")
     if "live" in env.get("PORTAGE_PROPERTIES", "").split() and env.get("EBUILD_PHASE") == "unpack":
         yield env.get("PORTAGE_ACTUAL_DISTDIR", env.get("DISTDIR", ""))
+
+
+def _extra_source(env: Mapping[str, str]) -> str:
+    """Return the directory of the variables that Portage does not export since EAPI 9.
+
+    Some phases remove the file at their end.
+    """
+    return os.path.dirname(env.get("PORTAGE_EBUILD_EXTRA_SOURCE", ""))
 
 
 def _lock_of(build_dir: str) -> list[str]:

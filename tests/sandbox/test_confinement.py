@@ -85,6 +85,23 @@ def test_no_phase_changes_the_machine(
     assert machine_state(aims) == before
 
 
+def test_phases_work_without_the_variables_that_eapi_9_does_not_export(
+    empty_prefix: InUse, overlay: Overlay
+) -> None:
+    """Portage passes them in a file, which it removes in the phase."""
+    overlay.ebuild("test-confined/nine-1", 'pkg_postinst() { elog "in ${ROOT}"; }\n')
+    killed = empty_prefix.staging_dir / "tmp/portage/portage-tmpdir-1-killed"
+    killed.mkdir(parents=True)
+    env = {"PORTAGE_DO_NOT_EXPORT_PMS_VARS": "1"}
+    for _ in range(2):  # The second installation removes the first one, in other phases.
+        result = empty_prefix.install("test-confined/nine", env=env)
+        said = result.stdout + result.stderr
+        assert f"in {empty_prefix.final_dir}/root" in said
+        assert "ERROR" not in said and "cannot remove" not in said
+    empty_prefix.install("--unmerge", "test-confined/nine", env=env)
+    assert not list(empty_prefix.staging_dir.rglob("portage-tmpdir-*"))
+
+
 def test_the_ways_work_where_nothing_confines_them(
     empty_prefix: InUse, overlay: Overlay, aims: dict[str, str]
 ) -> None:
