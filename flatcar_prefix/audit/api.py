@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from flatcar_prefix.audit.audit import Progress, audit
 from flatcar_prefix.audit.checks.cpu_flags import check_flags
+from flatcar_prefix.audit.checks.dependencies import check_provided
 from flatcar_prefix.audit.checks.ownership import index_owners
 from flatcar_prefix.audit.findings import CODES, Code, Finding, Report, Statistics
 from flatcar_prefix.audit.tree import Tree
@@ -72,11 +73,13 @@ def verify(
             waivers = waivers_of(root)
         vartree = root.trees["vartree"]
         owners, missing = index_owners(tree, vartree)
+        before = [*missing, *check_flags(vartree.dbapi, tree.board)]
+        before += check_provided(root, vartree.dbapi)
         return audit(
             replace(tree, owners=owners, shipped=None if shipped is None else frozenset(shipped)),
             strict=strict,
             waivers=waivers,
-            found_before=[*missing, *check_flags(vartree.dbapi, tree.board)],
+            found_before=before,
             installed=vartree.dbapi,
             jobs=jobs,
             progress=progress,

@@ -326,6 +326,12 @@ CODES = _codes(
         "Ignore it if the change is intended; Portage protects the file.",
     ),
     Code(
+        "depend-provided",
+        NOTE,
+        "a dependency that package.provided names but that is not installed",
+        "If the package needs it, add its ebuild in an overlay and install it.",
+    ),
+    Code(
         "portability-kernel",
         WARNING,
         "a program or library that requires a newer kernel than the oldest one in use",

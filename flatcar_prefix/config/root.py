@@ -192,7 +192,7 @@ def _use(prefix: Prefix) -> list[tuple[str, str, str]]:
             "build",
         ),
         (
-            "A prefix has no udev, so libusb finds the readers of smart cards.",
+            "A prefix has no udev daemon, so libusb finds the readers of smart cards.",
             "sys-apps/pcsc-lite",
             "libusb",
         ),
@@ -223,8 +223,8 @@ def _provided(prefix: Prefix) -> str:
             f"# {IMPORTED_LIBC} replaces the C library.",
             f"{LIBC}-{_version_of(prefix.toolchain.libc_version)}",
         ]
-    if provided := checkout_config.provided(prefix.repositories):
-        lines += ["# The base profile of the checkout leaves these packages out.", *provided]
+    if provided := checkout_config.left_out(prefix.repositories):
+        lines += ["# The profiles of the checkout leave these packages out.", *provided]
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -253,7 +253,7 @@ def _taken_out(prefix: Prefix) -> str:
     from portage.versions import cpv_getkey
 
     keys = [] if prefix.with_gcc else [COMPILER]
-    keys += [cpv_getkey(cpv) for cpv in checkout_config.provided(prefix.repositories)]
+    keys += [cpv_getkey(cpv) for cpv in checkout_config.left_out(prefix.repositories)]
     return "".join(f"-*{key}\n" for key in keys)
 
 

@@ -18,6 +18,7 @@ from flatcar_prefix.binhost import keyring
 from flatcar_prefix.emerge import (
     arguments,
     binhosts,
+    left_out,
     one_root,
     resume,
     same_builds,
@@ -36,6 +37,7 @@ from flatcar_prefix.portage_api import (
     launcher_hooks,
     session as portage_api,
 )
+from flatcar_prefix.portage_api.depgraph import Plan
 from flatcar_prefix.prefix import leftovers, markers, record
 from flatcar_prefix.prefix.locks import using
 from flatcar_prefix.prefix.model import Prefix
@@ -142,7 +144,12 @@ def emerge(prefix: Prefix, argv: Sequence[str]) -> int:
 def _one(one: OneRoot) -> int:
     if one.action is None and one.root.kind == "staging" and "--pretend" not in one.opts:
         _tell_unconfined(one)
-    code = _run_with_binhosts(one) if binhosts.are_used(one) else one_root.run(one)
+    if binhosts.are_used(one):
+        code = _run_with_binhosts(one)
+    else:
+        merges_in_staging = one.action is None and one.root.kind == "staging"
+        judge = partial(left_out.check, one) if merges_in_staging else None
+        code = one_root.run(one, judge=judge)
     if code and one.action is None and "--pretend" not in one.opts:
         explain(one, code)
     if code and one.action is None and one.root.kind == "staging" and code < KILLED:
@@ -151,8 +158,12 @@ def _one(one: OneRoot) -> int:
 
 
 def _run_with_binhosts(one: OneRoot) -> int:
+    def judge(plan: Plan) -> None:
+        left_out.check(one, plan)
+        binhosts.tell_unfit(one, chooser, plan)
+
     with binhosts.used(one) as chooser:
-        return one_root.run(one, judge=partial(binhosts.tell_unfit, one, chooser))
+        return one_root.run(one, judge=judge)
 
 
 def _both(prefix: Prefix, call: Call, staging: OneRoot) -> int:

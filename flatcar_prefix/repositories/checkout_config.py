@@ -48,6 +48,12 @@ DESCRIPTIONS = "profiles/desc/python_single_target.desc"
 ENVIRONMENTS = "env"
 """The files that package.env names; they keep their names."""
 
+TARGETS = ("profiles/coreos/targets/generic", "profiles/coreos/targets/sdk")
+"""The profiles of Flatcar's images and of its SDK, in the overlay of Flatcar's packages."""
+
+LEAVING_OUT = (BASE_PROFILE, TARGETS[0])
+"""The profiles whose package.provided lists packages that Flatcar's systems do without."""
+
 NOT_OF_A_PREFIX = frozenset(
     {
         "app-doc/info-manual",
@@ -56,8 +62,7 @@ NOT_OF_A_PREFIX = frozenset(
         "virtual/mta",
     }
 )
-"""Packages in ``@system`` of Gentoo's profiles that a prefix does not use: documents, mail
-delivery and system start-up."""
+"""Packages that no program in a prefix uses: documents, mail delivery and system start-up."""
 
 OF_BASE_PROFILE = (
     "package.accept_keywords",
@@ -94,20 +99,55 @@ def files(prefix: Prefix) -> dict[str, str]:
         for name, path in _named(overlay.location / place, prefixed)
     }
     if (overlay := _overlay(prefix.repositories, "flatcar-overlay")) is not None:
-        for kind in OF_BASE_PROFILE:
-            for path in _files_of(overlay.location / BASE_PROFILE / kind):
-                text = _text(path, names)
-                if kind == "package.mask":
-                    text = masks_without(text, _replaced(prefix.repositories))
-                if kind == "use.mask":
-                    text = _without_versions(text)
-                found[f"profile/{kind}/00-base-{path.name}"] = text
-        if licences := _defaults(prefix.repositories).get("ACCEPT_LICENSE", "").split():
-            # ACCEPT_LICENSE of make.defaults would replace Portage's own default.
-            path = overlay.location / BASE_PROFILE / "make.defaults"
-            text = f"{FROM}{os.fspath(path)}\n*/* {' '.join(licences)}\n"
-            found["package.license/00-base-make.defaults"] = text
+        found |= _of_base_profile(overlay.location, prefix.repositories)
+        found |= _of_targets(overlay.location, names)
     return found
+
+
+def _of_base_profile(overlay: Path, repositories: Sequence[Repository]) -> dict[str, str]:
+    """Return the files that apply the base profile, in Flatcar's ``overlay``."""
+    names, found = current_names(repositories), {}
+    for kind in OF_BASE_PROFILE:
+        for path in _files_of(overlay / BASE_PROFILE / kind):
+            text = _text(path, names)
+            if kind == "package.mask":
+                text = masks_without(text, _replaced(repositories))
+            if kind == "use.mask":
+                text = _without_versions(text)
+            found[f"profile/{kind}/00-base-{path.name}"] = text
+    if licences := _defaults(repositories).get("ACCEPT_LICENSE", "").split():
+        # ACCEPT_LICENSE of make.defaults would replace Portage's own default.
+        path = overlay / BASE_PROFILE / "make.defaults"
+        text = f"{FROM}{os.fspath(path)}\n*/* {' '.join(licences)}\n"
+        found["package.license/00-base-make.defaults"] = text
+    return found
+
+
+def _of_targets(overlay: Path, names: Mapping[str, str]) -> dict[str, str]:
+    """Return the files with the USE flags of packages that Flatcar's targets turn off."""
+    return {
+        f"profile/package.use/01-{os.path.basename(place)}-{path.name}": turned_off(
+            _text(path, names)
+        )
+        for place in TARGETS
+        for path in _files_of(overlay / place / "package.use")
+    }
+
+
+def turned_off(text: str) -> str:
+    """Return the text of package.use with the flags that it turns off, without all others.
+
+    A word that ends with a colon names the USE_EXPAND variable of the following flags.
+    """
+    kept = []
+    for line in text.splitlines():
+        atom, *flags = line.partition("#")[0].split() or [""]
+        words = [word for word in flags if word.startswith("-") or word.endswith(":")]
+        if any(word.startswith("-") for word in words):
+            kept.append(" ".join((atom, *words)))
+        elif line.startswith(FROM):
+            kept.append(line)
+    return "".join(f"{line}\n" for line in kept)
 
 
 def _without_versions(text: str) -> str:
@@ -319,23 +359,18 @@ def renamed(text: str, names: Mapping[str, str]) -> str:
 def left_out(repositories: Sequence[Repository]) -> tuple[str, ...]:
     """Return the packages, ``category/name-version``, that the checkout leaves out.
 
-    Its base profile declares them as provided, and no repository contains them. Packages
-    that depend on them could not be installed otherwise.
+    Its profiles declare them as provided, and no repository contains them. Flatcar's patches and
+    hooks make its packages work without them, and a prefix applies both.
     """
     overlay = _overlay(repositories, "flatcar-overlay")
     if overlay is None:
         return ()
-    provided = _lines(overlay.location / BASE_PROFILE / "package.provided")
-    return tuple(cpv for cpv in provided if not _is_there(cpv, repositories))
-
-
-def provided(repositories: Sequence[Repository]) -> tuple[str, ...]:
-    """Return the packages of :func:`left_out` that a prefix leaves out, too.
-
-    Applications may need the other packages. If a prefix provided them, Portage would
-    install such applications into final without a dependency and without a warning.
-    """
-    return tuple(cpv for cpv in left_out(repositories) if _key(cpv) in NOT_OF_A_PREFIX)
+    named = (
+        cpv
+        for profile in LEAVING_OUT
+        for cpv in _lines(overlay.location / profile / "package.provided")
+    )
+    return tuple(cpv for cpv in dict.fromkeys(named) if not _is_there(cpv, repositories))
 
 
 def _overlay(repositories: Sequence[Repository], role: str) -> Repository | None:

@@ -308,6 +308,7 @@ ELSEWHERE = {
     "vdb-missing": "test_verify_ownership.py",
     "vdb-changed": "test_verify_ownership.py",
     "vdb-config-changed": "test_verify_ownership.py",
+    "depend-provided": "test_verify_dependencies.py",
 }
 """Codes whose faults need more than a file, and the modules that plant them."""
 

@@ -80,6 +80,40 @@ def test_flags_that_are_masked_stay_masked_but_the_machines_python_is_not(
     assert checkout_config._without_versions(text) == kept
 
 
+def test_flags_that_flatcars_targets_turn_off_stay_off(
+    repositories: tuple[Repository, ...],
+) -> None:
+    text = (
+        "# From /a/package.use\n"
+        "# why\n"
+        "app-editors/vim\t\tminimal -crypt  # no libsodium\n"
+        "dev-lang/python gdbm\n"
+        "app-emulation/qemu -doc ncurses QEMU_USER_TARGETS: -* -arm aarch64\n"
+        "sys-libs/pam PAM_KINDS: audit\n"
+    )
+    assert checkout_config.turned_off(text) == (
+        "# From /a/package.use\n"
+        "app-editors/vim -crypt\n"
+        "app-emulation/qemu -doc QEMU_USER_TARGETS: -* -arm\n"
+    )
+
+
+def test_what_both_profiles_leave_out_is_left_out_unless_a_repository_has_it(
+    repositories: tuple[Repository, ...],
+) -> None:
+    flatcar = repositories[0].location
+    for place, text in zip(
+        checkout_config.LEAVING_OUT,
+        ("# why\nvirtual/mta-1\napp-misc/mine-9999\n", "virtual/mta-1\ndev-libs/icu-76.1-r1\n"),
+        strict=True,
+    ):
+        (flatcar / place).mkdir(parents=True, exist_ok=True)
+        (flatcar / place / "package.provided").write_text(text)
+    found = checkout_config.left_out(repositories)
+    assert found == ("virtual/mta-1", "dev-libs/icu-76.1-r1")
+    assert checkout_config.left_out(()) == ()
+
+
 def test_the_mirrors_of_the_base_profile_apply(repositories: tuple[Repository, ...]) -> None:
     defaults(repositories, 'GENTOO_MIRRORS="\n    https://a.test/\n    https://b.test/\n"\n')
     assert checkout_config.mirrors(repositories) == "https://a.test/ https://b.test/"

@@ -556,24 +556,42 @@ class TestWhatTheCheckoutSays:
         assert (config / "patches/test-sdk/x").is_dir()
         assert (config / "env/loud").read_text() == 'GREETING="mine"\n'
 
-    def test_what_a_prefix_needs_and_the_checkout_leaves_out_is_not_said_to_be_there(
+    def test_an_application_that_needs_what_the_checkout_leaves_out_is_refused(
         self, make_container: Make
     ) -> None:
-        """A system image may lack the package, but an application would fail."""
+        """The checkout's own packages work without it; an application would fail."""
         container = make_container("repos")
-        base = container.scripts / "repos/flatcar-overlay/profiles/coreos/base"
-        base.mkdir(parents=True)
-        (base / "package.provided").write_text("dev-python/pillow-9999\nvirtual/mta-1\n")
+        overlay_of_flatcar = container.scripts / "repos/flatcar-overlay"
+        for profile, text in {
+            "base": "dev-python/pillow-9999\nvirtual/mta-1\n",
+            "targets/generic": "dev-libs/icu-76.1-r1\n",
+        }.items():
+            place = overlay_of_flatcar / "profiles/coreos" / profile
+            place.mkdir(parents=True)
+            (place / "package.provided").write_text(text)
+        (overlay_of_flatcar / "app-misc/documents").mkdir(parents=True)
+        (overlay_of_flatcar / "app-misc/documents/documents-1.ebuild").write_text(
+            'EAPI=8\nDESCRIPTION="Documents"\nSLOT="0"\nKEYWORDS="amd64 arm64"\n'
+            'S="${WORKDIR}"\nRDEPEND="dev-python/pillow dev-libs/icu"\n'
+        )
         overlay = Overlay(container.base / "mnt/host/source/overlay", "pictures")
         overlay.ebuild("test-sdk/thumbnails-1", rdepend="dev-python/pillow")
-        overlay.ebuild("test-sdk/reminder-1", rdepend="virtual/mta")
+        overlay.ebuild("test-sdk/reminder-1", rdepend="virtual/mta app-misc/documents")
         overlay_there = "--custom_ebuild_overlays=/mnt/host/source/overlay"
         container.setup("--bootstrap=none", overlay_there, "needs", "/usr/local/needs")
         emerge = "/usr/local/bin/emerge-prefix-needs"
         container.ok(emerge, "--stage", "--pretend", "test-sdk/reminder")
         said = container.run(emerge, "--stage", "--pretend", "test-sdk/thumbnails")
         assert said.returncode == 1
-        assert 'no ebuilds to satisfy "dev-python/pillow"' in said.stdout + said.stderr
+        first, second = (line[3:] for line in said.stderr.splitlines())
+        assert (
+            first == "test-sdk/thumbnails-1 needs dev-python/pillow, which the checkout leaves out"
+        )
+        assert second.startswith("Add an ebuild for dev-python/pillow to an overlay or, if")
+        line, _, file = second.partition(" write ")[2].partition(" into ")
+        with container.here(file).open("a") as provided:
+            provided.write(f"{line}\n")
+        container.ok(emerge, "--stage", "--pretend", "test-sdk/thumbnails")
 
     def test_what_the_checkout_leaves_out_is_provided(self, make_container: Make) -> None:
         container = make_container("repos")
