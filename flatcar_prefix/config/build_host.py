@@ -30,7 +30,7 @@ from flatcar_prefix.errors import PrefixError
 from flatcar_prefix.portage_api import session as portage_api
 from flatcar_prefix.prefix.model import Prefix
 from flatcar_prefix.prefix.repository import repos_conf
-from flatcar_prefix.repositories import checkout_config
+from flatcar_prefix.repositories import checkout_config, flatcar_profiles
 from flatcar_prefix.repositories.profiles import profile_dir
 from flatcar_prefix.system.files import replace_link, write_atomic
 from flatcar_prefix.system.own_files import (
@@ -102,7 +102,7 @@ def host_make_conf(
         "FEATURES": " ".join(features),
         "USE": make_conf.USE,
         **build_systems.for_all_builds(prefix),
-        **checkout_config.python_targets(prefix.repositories, target),
+        **flatcar_profiles.python_targets(prefix.repositories, target),
         **make_conf.fetch_variables(prefix, launcher),
     }
     return (
@@ -135,7 +135,7 @@ def write(
         directory.mkdir(parents=True, exist_ok=True)
     own = OwnFiles(config, say)
     own.user_file("make.conf.user")
-    left_out = checkout_config.left_out(prefix.repositories)
+    left_out = flatcar_profiles.left_out(prefix.repositories)
     defaults = make_conf.make_defaults(prefix.repositories)
     packages = machine_packages.present()
     python = machine_packages.python_version()

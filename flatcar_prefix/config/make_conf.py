@@ -13,7 +13,7 @@ from flatcar_prefix.fetch.variables import MIRRORS
 from flatcar_prefix.prefix.model import Prefix, Root
 from flatcar_prefix.prefix.repository import Repository
 from flatcar_prefix.relocate.eprefix import is_pool_eprefix
-from flatcar_prefix.repositories import checkout_config
+from flatcar_prefix.repositories import checkout_config, flatcar_profiles
 from flatcar_prefix.sandbox.confinement import SWITCH
 from flatcar_prefix.system.files import GENERATED
 from flatcar_prefix.toolchain import build_systems
@@ -214,8 +214,8 @@ def _fetching(prefix: Prefix, *, launcher: Sequence[str]) -> Section:
 
 def _chosen_versions(prefix: Prefix) -> dict[str, str]:
     """Return the chosen versions; in make.defaults they would add to those of the profile."""
-    variables = checkout_config.variables(prefix.repositories)
-    return {name: variables[name] for name in checkout_config.CHOSEN_VERSIONS if name in variables}
+    variables = flatcar_profiles.variables(prefix.repositories)
+    return {name: variables[name] for name in flatcar_profiles.CHOSEN_VERSIONS if name in variables}
 
 
 def make_defaults(repositories: Sequence[Repository]) -> str:
@@ -223,7 +223,7 @@ def make_defaults(repositories: Sequence[Repository]) -> str:
 
     The settings of package.use in the base profile override these, as they do there.
     """
-    variables = checkout_config.variables(repositories)
+    variables = flatcar_profiles.variables(repositories)
     variables = {"USE": variables["USE"]} if "USE" in variables else {}
     heading = "# From the base profile of Flatcar's overlay. Use make.conf.user to override it.\n"
     return f"{GENERATED}{heading}{assignments(variables)}" if variables else ""
@@ -232,7 +232,7 @@ def make_defaults(repositories: Sequence[Repository]) -> str:
 def fetch_variables(prefix: Prefix, launcher: Sequence[str]) -> dict[str, str]:
     """Return the variables of fetching, the same for both roots and the build host."""
     command = fetch_command(prefix, launcher)
-    mirrors = checkout_config.mirrors(prefix.repositories)
+    mirrors = flatcar_profiles.mirrors(prefix.repositories)
     return {"FETCHCOMMAND": command, "RESUMECOMMAND": command, "GENTOO_MIRRORS": mirrors}
 
 

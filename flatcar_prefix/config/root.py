@@ -18,7 +18,7 @@ from flatcar_prefix.relocate.eprefix import (
     POOL_PROPERTY,
     is_pool_eprefix,
 )
-from flatcar_prefix.repositories import checkout_config
+from flatcar_prefix.repositories import checkout_config, flatcar_profiles
 from flatcar_prefix.repositories.find import TOOLCHAIN_ROLE
 from flatcar_prefix.repositories.profiles import (
     COMPOSED,
@@ -223,7 +223,7 @@ def _provided(prefix: Prefix) -> str:
             f"# {IMPORTED_LIBC} replaces the C library.",
             f"{LIBC}-{_version_of(prefix.toolchain.libc_version)}",
         ]
-    if provided := checkout_config.left_out(prefix.repositories):
+    if provided := flatcar_profiles.left_out(prefix.repositories):
         lines += ["# The profiles of the checkout leave these packages out.", *provided]
     return "".join(f"{line}\n" for line in lines)
 
@@ -253,7 +253,7 @@ def _taken_out(prefix: Prefix) -> str:
     from portage.versions import cpv_getkey
 
     keys = [] if prefix.with_gcc else [COMPILER]
-    keys += [cpv_getkey(cpv) for cpv in checkout_config.left_out(prefix.repositories)]
+    keys += [cpv_getkey(cpv) for cpv in flatcar_profiles.left_out(prefix.repositories)]
     return "".join(f"-*{key}\n" for key in keys)
 
 

@@ -16,8 +16,8 @@ from flatcar_prefix.emerge.one_root import OneRoot
 from flatcar_prefix.errors import PrefixError
 from flatcar_prefix.portage_api.depgraph import Plan
 from flatcar_prefix.portage_api.provided import only_provided
-from flatcar_prefix.repositories.checkout_config import NOT_OF_A_PREFIX, left_out
 from flatcar_prefix.repositories.find import is_custom
+from flatcar_prefix.repositories.flatcar_profiles import NOT_OF_A_PREFIX, left_out
 from flatcar_prefix.system.own_files import USER_FILE
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flatcar_prefix.prefix.repository import Repository
-from flatcar_prefix.repositories import checkout_config
+from flatcar_prefix.repositories import flatcar_profiles
 
 
 @pytest.fixture
@@ -24,9 +24,9 @@ def repositories(tmp_path: Path) -> tuple[Repository, ...]:
 
 
 def defaults(repositories: tuple[Repository, ...], text: str) -> dict[str, str]:
-    path = repositories[0].location / checkout_config.BASE_PROFILE / "make.defaults"
+    path = repositories[0].location / flatcar_profiles.BASE_PROFILE / "make.defaults"
     path.write_text(text)
-    return checkout_config.variables(repositories)
+    return flatcar_profiles.variables(repositories)
 
 
 def test_the_chosen_python_applies_and_flags_of_an_image_do_not(
@@ -50,12 +50,12 @@ def test_build_tools_are_for_a_python_that_the_eclasses_support(
     repositories: tuple[Repository, ...],
 ) -> None:
     def targets(machine: str) -> tuple[str, str]:
-        found = checkout_config.python_targets(repositories, machine)
+        found = flatcar_profiles.python_targets(repositories, machine)
         return found["PYTHON_SINGLE_TARGET"], found["PYTHON_TARGETS"]
 
     defaults(repositories, 'PYTHON_TARGETS="python3_12"\n')
     assert targets("python3_11") == ("python3_11", "python3_11 python3_12")
-    described = repositories[0].location / checkout_config.DESCRIPTIONS
+    described = repositories[0].location / flatcar_profiles.DESCRIPTIONS
     described.parent.mkdir()
     described.write_text("# Copyright\n\npython3_12 - For 3.12 only\npython3_13 - For 3.13 only\n")
     assert targets("python3_11") == ("python3_12", "python3_12")
@@ -66,8 +66,8 @@ def test_masks_of_packages_that_the_prefix_overlay_replaces_are_left_out(
     repositories: tuple[Repository, ...],
 ) -> None:
     text = "# why\n>=app-misc/mine-2\n>=app-misc/other-2\n"
-    replaced = checkout_config._replaced(repositories)
-    assert checkout_config.masks_without(text, replaced) == "# why\n>=app-misc/other-2\n"
+    replaced = flatcar_profiles._replaced(repositories)
+    assert flatcar_profiles.masks_without(text, replaced) == "# why\n>=app-misc/other-2\n"
 
 
 def test_flags_that_are_masked_stay_masked_but_the_machines_python_is_not(
@@ -77,7 +77,7 @@ def test_flags_that_are_masked_stay_masked_but_the_machines_python_is_not(
         "# why\ndebuginfod\n-selinux\npython_targets_python3_12\npython_single_target_python3_12\n"
     )
     kept = "# why\ndebuginfod\n-selinux\n"
-    assert checkout_config._without_versions(text) == kept
+    assert flatcar_profiles._without_versions(text) == kept
 
 
 def test_flags_that_flatcars_targets_turn_off_stay_off(
@@ -91,7 +91,7 @@ def test_flags_that_flatcars_targets_turn_off_stay_off(
         "app-emulation/qemu -doc ncurses QEMU_USER_TARGETS: -* -arm aarch64\n"
         "sys-libs/pam PAM_KINDS: audit\n"
     )
-    assert checkout_config.turned_off(text) == (
+    assert flatcar_profiles.turned_off(text) == (
         "# From /a/package.use\n"
         "app-editors/vim -crypt\n"
         "app-emulation/qemu -doc QEMU_USER_TARGETS: -* -arm\n"
@@ -103,19 +103,19 @@ def test_what_both_profiles_leave_out_is_left_out_unless_a_repository_has_it(
 ) -> None:
     flatcar = repositories[0].location
     for place, text in zip(
-        checkout_config.LEAVING_OUT,
+        flatcar_profiles.LEAVING_OUT,
         ("# why\nvirtual/mta-1\napp-misc/mine-9999\n", "virtual/mta-1\ndev-libs/icu-76.1-r1\n"),
         strict=True,
     ):
         (flatcar / place).mkdir(parents=True, exist_ok=True)
         (flatcar / place / "package.provided").write_text(text)
-    found = checkout_config.left_out(repositories)
+    found = flatcar_profiles.left_out(repositories)
     assert found == ("virtual/mta-1", "dev-libs/icu-76.1-r1")
-    assert checkout_config.left_out(()) == ()
+    assert flatcar_profiles.left_out(()) == ()
 
 
 def test_the_mirrors_of_the_base_profile_apply(repositories: tuple[Repository, ...]) -> None:
     defaults(repositories, 'GENTOO_MIRRORS="\n    https://a.test/\n    https://b.test/\n"\n')
-    assert checkout_config.mirrors(repositories) == "https://a.test/ https://b.test/"
+    assert flatcar_profiles.mirrors(repositories) == "https://a.test/ https://b.test/"
     defaults(repositories, 'USE="x"\n')
-    assert checkout_config.mirrors(repositories) == ""
+    assert flatcar_profiles.mirrors(repositories) == ""
